@@ -1,0 +1,581 @@
+"""Everything that a user can tell the window to do, each defined once.
+
+Menus, tool bar, command palette and the dialog of shortcuts follow from :data:`VERBS` (and from the verbs of building).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtWidgets import QWidget
+
+from gradsim.app import icons, theme
+from gradsim.app.build import verbs as building
+from gradsim.app.settings import Settings
+
+if TYPE_CHECKING:
+    from gradsim.app.window import MainWindow
+
+MENUS = {
+    "file": "&File",
+    "edit": "&Edit",
+    "run": "&Run",
+    "view": "&View",
+    "help": "&Help",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Verb:
+    """One thing to do.
+
+    Attributes:
+        name: Stable name, for settings: "run.play".
+        text: What a menu says, with its mnemonic.
+        keys: The shortcuts at first, as ``QKeySequence`` reads them.
+        tooltip: One plain sentence.
+        function: Does it; gets the window.
+        menu: One of ``MENUS``.
+        section: Verbs of one section stand together.
+        icon: Name of its picture, or "".
+        checked: For something that is on or off: which.
+        possible: Whether it can be done now; None is always.
+    """
+
+    name: str
+    text: str
+    keys: tuple[str, ...]
+    tooltip: str
+    function: Callable[[MainWindow], object]
+    menu: str
+    section: str
+    icon: str = ""
+    checked: Callable[[MainWindow], bool] | None = None
+    possible: Callable[[MainWindow], bool] | None = None
+
+    @property
+    def words(self) -> str:
+        """The text without mnemonic and dots."""
+        return plain(self.text)
+
+
+def plain(text: str) -> str:
+    """A menu text as it is read."""
+    return text.replace("&&", "\0").replace("&", "").replace("\0", "&").rstrip(".…")
+
+
+def _runs(window: MainWindow) -> bool:
+    return window.session.recorder is not None
+
+
+def _trained(window: MainWindow) -> bool:
+    return window.session.status.step > 0 or window.session.phase is not None
+
+
+def _looks_back(window: MainWindow) -> bool:
+    cursor, latest = window.session.state.cursor, window.session.latest
+    return cursor is not None and latest is not None and cursor < latest
+
+
+def _broke(window: MainWindow) -> bool:
+    recorder = window.session.recorder
+    return recorder is not None and recorder.first_nonfinite is not None
+
+
+def _file_verbs() -> Iterable[Verb]:
+    yield Verb("file.new", "&New", ("Ctrl+N",), "Start with a small network.", lambda w: w.files.new(), "file", "open")
+    yield Verb(
+        "file.open",
+        "&Open…",
+        ("Ctrl+O",),
+        "Open an experiment from a file.",
+        lambda w: w.files.ask_open(),
+        "file",
+        "open",
+    )
+    yield Verb(
+        "file.save", "&Save", ("Ctrl+S",), "Save the experiment in its file.", lambda w: w.files.save(), "file", "save"
+    )
+    yield Verb(
+        "file.save_as",
+        "Save &as…",
+        ("Ctrl+Shift+S",),
+        "Save the experiment in another file.",
+        lambda w: w.files.ask_save(),
+        "file",
+        "save",
+    )
+    yield Verb(
+        "file.export_record",
+        "Export the &record…",
+        (),
+        "Save every recorded number as a table (CSV) or recording (NPZ).",
+        lambda w: w.files.ask_export(),
+        "file",
+        "export",
+        possible=_trained,
+    )
+    yield Verb(
+        "file.quit", "&Quit", ("Ctrl+Q",), "Close the window and end the program.", lambda w: w.close(), "file", "quit"
+    )
+
+
+def _edit_verbs() -> Iterable[Verb]:
+    yield Verb(
+        "edit.undo",
+        "&Undo",
+        ("Ctrl+Z",),
+        "Take the last change of the experiment back.",
+        lambda w: w.session.undo(),
+        "edit",
+        "history",
+        possible=lambda w: bool(w.session.document.undo_names),
+    )
+    yield Verb(
+        "edit.redo",
+        "&Redo",
+        ("Ctrl+Shift+Z", "Ctrl+Y"),
+        "Make the last undone change again.",
+        lambda w: w.session.redo(),
+        "edit",
+        "history",
+        possible=lambda w: bool(w.session.document.redo_names),
+    )
+    for verb in building.VERBS:
+        yield Verb(
+            f"edit.{verb.name}",
+            verb.text,
+            (verb.shortcut,) if verb.shortcut else (),
+            verb.tooltip,
+            functools.partial(_build, verb),
+            "edit",
+            verb.section,
+            possible=functools.partial(_can_build, verb),
+        )
+    yield Verb(
+        "edit.move_up",
+        "Move &up",
+        ("Alt+Up",),
+        "Move the selected layers one card up, also into and out of groups.",
+        lambda w: w.cards.move_selection(upwards=True),
+        "edit",
+        "move",
+        possible=_selects,
+    )
+    yield Verb(
+        "edit.move_down",
+        "Move do&wn",
+        ("Alt+Down",),
+        "Move the selected layers one card down, also into and out of groups.",
+        lambda w: w.cards.move_selection(upwards=False),
+        "edit",
+        "move",
+        possible=_selects,
+    )
+    yield Verb(
+        "edit.fold",
+        "F&old or unfold the group",
+        ("Ctrl+.",),
+        "Show what is in a group, or fold it into one card.",
+        lambda w: w.cards.toggle_fold(),
+        "edit",
+        "move",
+        possible=_selects,
+    )
+    yield Verb(
+        "edit.find_layer",
+        "Add a &layer…",
+        ("Ctrl+L",),
+        "Go to the palette of layers: type a name, Enter adds it behind the selection.",
+        lambda w: w.show_palette(),
+        "edit",
+        "add",
+    )
+
+
+def _build(verb: building.Verb, window: MainWindow) -> object:
+    return verb.function(window.session)
+
+
+def _can_build(verb: building.Verb, window: MainWindow) -> bool:
+    return verb.possible(window.session)
+
+
+def _selects(window: MainWindow) -> bool:
+    return bool(window.session.state.selection)
+
+
+def _run_verbs() -> Iterable[Verb]:
+    yield Verb(
+        "run.play",
+        "&Play or pause",
+        ("Space",),
+        "Train, or pause.",
+        lambda w: w.session.toggle(),
+        "run",
+        "move",
+        "play",
+    )
+    yield Verb(
+        "run.step",
+        "One &step",
+        ("Right",),
+        "Do one step and pause; in slow motion one phase of it.",
+        lambda w: w.session.step_once(),
+        "run",
+        "move",
+        "step",
+        possible=_runs,
+    )
+    yield Verb(
+        "run.epoch",
+        "One &epoch",
+        ("Shift+Right",),
+        "Train to the end of the epoch as fast as the machine can, then pause.",
+        lambda w: w.session.epoch(),
+        "run",
+        "move",
+        "epoch",
+        possible=_runs,
+    )
+    yield Verb(
+        "run.back",
+        "Step &back",
+        ("Left",),
+        "Undo the last step: weights and record are those of before.",
+        lambda w: w.session.back(),
+        "run",
+        "move",
+        "back",
+        possible=_trained,
+    )
+    yield Verb(
+        "run.reset",
+        "&Reset",
+        ("R",),
+        "Start again with the same initial weights.",
+        lambda w: w.session.reset(),
+        "run",
+        "reset",
+        "reset",
+    )
+    yield Verb(
+        "run.new_seed",
+        "Reset with a &new seed",
+        ("Shift+R",),
+        "Start again with other initial weights and another order of the rows.",
+        lambda w: w.session.reset(new_seed=True),
+        "run",
+        "reset",
+        "seed",
+    )
+    yield Verb(
+        "run.slow",
+        "Slow &motion",
+        ("S",),
+        "Take every step apart: forward, loss, backward, clip, update.",
+        lambda w: w.session.set_slow_motion(not w.session.slow_motion),
+        "run",
+        "speed",
+        "slow",
+        checked=lambda w: w.session.slow_motion,
+    )
+    yield Verb(
+        "run.faster",
+        "&Faster",
+        ("Ctrl+Up",),
+        "Raise the limit of the speed.",
+        lambda w: w.transport.change_speed(1),
+        "run",
+        "speed",
+    )
+    yield Verb(
+        "run.slower",
+        "Sl&ower",
+        ("Ctrl+Down",),
+        "Lower the limit of the speed, down to one step a second.",
+        lambda w: w.transport.change_speed(-1),
+        "run",
+        "speed",
+    )
+    yield Verb(
+        "run.rewind",
+        "&Go on from the shown step",
+        ("Ctrl+R",),
+        "Forget what was trained after the step that is shown, and train on from there.",
+        lambda w: w.rewind_to_cursor(),
+        "run",
+        "time",
+        possible=_looks_back,
+    )
+    yield Verb(
+        "run.live",
+        "Back to the &latest step",
+        ("Ctrl+End",),
+        "Show the latest step again in every view.",
+        lambda w: w.session.state.set_cursor(None),
+        "run",
+        "time",
+        possible=_looks_back,
+    )
+    yield Verb(
+        "run.before_nan",
+        "B&ack to before the first NaN or Inf",
+        (),
+        "Go back to the last step in which every number was finite.",
+        lambda w: w.session.back_before_divergence(),
+        "run",
+        "time",
+        possible=_broke,
+    )
+    yield Verb(
+        "run.stop_nan",
+        "Pause at the first NaN or &Inf",
+        (),
+        "Pause behind the first step with a number that is not finite.",
+        lambda w: w.session.set_stop_on_nonfinite(not w.session.stop_on_nonfinite),
+        "run",
+        "time",
+        checked=lambda w: w.session.stop_on_nonfinite,
+    )
+
+
+def _view_verbs() -> Iterable[Verb]:
+    yield Verb(
+        "view.larger",
+        "&Larger",
+        ("Ctrl++", "Ctrl+="),
+        "Make everything larger.",
+        lambda w: theme.zoom_by(1),
+        "view",
+        "zoom",
+    )
+    yield Verb(
+        "view.smaller", "S&maller", ("Ctrl+-",), "Make everything smaller.", lambda w: theme.zoom_by(-1), "view", "zoom"
+    )
+    yield Verb(
+        "view.normal_size",
+        "&Normal size",
+        ("Ctrl+0",),
+        "Show everything at 100 %.",
+        lambda w: theme.set_zoom(100),
+        "view",
+        "zoom",
+    )
+    for choice, text, tip in (
+        ("system", "Theme of th&e system", "Light or dark as the desktop is."),
+        ("light", "L&ight theme", "Dark text on light."),
+        ("dark", "&Dark theme", "Light text on dark."),
+        ("projector", "&Projector theme", "White, with high contrast, larger text and thicker lines."),
+    ):
+        yield Verb(
+            f"view.theme_{choice}",
+            text,
+            (),
+            tip,
+            functools.partial(_choose_theme, choice),
+            "view",
+            "theme",
+            checked=functools.partial(_has_theme, choice),
+        )
+    yield Verb(
+        "view.upwards",
+        "Input at the &bottom",
+        (),
+        "Stack the layers upwards, from the input at the bottom to the output at the top.",
+        lambda w: w.cards.set_upwards(not w.cards.upwards),
+        "view",
+        "panels",
+        checked=lambda w: w.cards.upwards,
+    )
+    yield Verb(
+        "view.palette",
+        "Palette of la&yers",
+        ("Ctrl+2",),
+        "Show or fold the palette of layers.",
+        lambda w: w.toggle_palette(),
+        "view",
+        "panels",
+        checked=lambda w: w.palette_shown,
+    )
+    yield Verb(
+        "view.side",
+        "&Side panel",
+        ("Ctrl+3",),
+        "Show or fold the panel at the right.",
+        lambda w: w.toggle_side(),
+        "view",
+        "panels",
+        checked=lambda w: w.side_shown,
+    )
+    yield Verb(
+        "view.reset_layout",
+        "&Reset the layout",
+        (),
+        "All parts of the window where they were at the first start.",
+        lambda w: w.reset_layout(),
+        "view",
+        "panels",
+    )
+    yield Verb(
+        "view.full_screen",
+        "&Full screen",
+        ("F11",),
+        "Use the whole screen, or not.",
+        lambda w: w.toggle_full_screen(),
+        "view",
+        "screen",
+        checked=lambda w: w.isFullScreen(),
+    )
+
+
+def _choose_theme(choice: Any, window: MainWindow) -> None:
+    theme.set_choice(choice)
+
+
+def _has_theme(choice: str, window: MainWindow) -> bool:
+    return theme.choice() == choice
+
+
+def _help_verbs() -> Iterable[Verb]:
+    yield Verb(
+        "help.palette",
+        "&Commands…",
+        ("Ctrl+Shift+P",),
+        "Find any command by its words.",
+        lambda w: w.show_commands(),
+        "help",
+        "find",
+        "search",
+    )
+    yield Verb(
+        "help.shortcuts",
+        "&Keyboard shortcuts…",
+        ("Ctrl+K",),
+        "See and change the keys.",
+        lambda w: w.show_shortcuts(),
+        "help",
+        "find",
+    )
+    yield Verb("help.about", "&About gradsim", (), "Versions and licences.", lambda w: w.show_about(), "help", "about")
+
+
+def verbs() -> tuple[Verb, ...]:
+    """All of them, in the order of the menus."""
+    return (*_file_verbs(), *_edit_verbs(), *_run_verbs(), *_view_verbs(), *_help_verbs())
+
+
+VERBS = verbs()
+
+
+class Actions(QObject):
+    """One QAction per verb, with the user's keys.
+
+    Args:
+        window: Gets the actions and runs them.
+        settings: Keeps the keys.
+    """
+
+    shortcuts_changed = Signal()
+
+    def __init__(self, window: MainWindow, settings: Settings) -> None:
+        super().__init__(window)
+        self.window = window
+        self.settings = settings
+        self.verbs: Mapping[str, Verb] = {verb.name: verb for verb in VERBS}
+        self._actions: dict[str, QAction] = {}
+        chosen = settings.shortcuts
+        for verb in VERBS:
+            action = QAction(verb.text, self)
+            action.setObjectName(verb.name)
+            action.setCheckable(verb.checked is not None)
+            # The whole window, so that a key works wherever the focus is; never another window of the program.
+            action.setShortcutContext(Qt.ShortcutContext.WindowShortcut)
+            action.triggered.connect(functools.partial(self._run, verb))
+            self._actions[verb.name] = action
+            key = chosen.get(verb.name)
+            self._apply_keys(verb, key)
+            window.addAction(action)
+        theme.changed.connect(self._dress)
+        self._dress()
+
+    def __getitem__(self, name: str) -> QAction:
+        return self._actions[name]
+
+    def _run(self, verb: Verb, *_: object) -> None:
+        verb.function(self.window)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Which can be done now, and which are on."""
+        for name, action in self._actions.items():
+            verb = self.verbs[name]
+            if verb.possible is not None:
+                action.setEnabled(verb.possible(self.window))
+            if verb.checked is not None:
+                action.setChecked(verb.checked(self.window))
+        document = self.window.session.document
+        for name, word, names in (
+            ("edit.undo", "&Undo", document.undo_names),
+            ("edit.redo", "&Redo", document.redo_names),
+        ):
+            self._actions[name].setText(f"{word} {names[0]}" if names else word)
+
+    def _dress(self) -> None:
+        for verb in VERBS:
+            if verb.icon:
+                self._actions[verb.name].setIcon(icons.icon(verb.icon))
+
+    # Keys
+
+    def keys(self, name: str) -> list[QKeySequence]:
+        """The shortcuts of a verb now."""
+        return list(self._actions[name].shortcuts())
+
+    def owner_of(self, key: QKeySequence, but: str = "") -> str | None:
+        """The verb that has a shortcut, or None."""
+        for name, action in self._actions.items():
+            if name != but and any(
+                key.matches(other) == QKeySequence.SequenceMatch.ExactMatch for other in action.shortcuts()
+            ):
+                return name
+        return None
+
+    def set_key(self, name: str, key: str | None) -> None:
+        """Gives a verb another shortcut ("" for none; None for those it had at first).
+
+        Raises:
+            ValueError: if another verb has it.
+        """
+        wanted = [key] if key else self.verbs[name].keys if key is None else []
+        for one in wanted:
+            owner = self.owner_of(QKeySequence(one), but=name)
+            if owner is not None:
+                raise ValueError(
+                    f"{one} belongs to “{self.verbs[owner].words}”: choose another key, or free that one first"
+                )
+        self._apply_keys(self.verbs[name], key)
+        self.settings.set_shortcut(name, key)
+        self.shortcuts_changed.emit()
+
+    def _apply_keys(self, verb: Verb, key: str | None) -> None:
+        keys = verb.keys if key is None else (key,) if key else ()
+        action = self._actions[verb.name]
+        action.setShortcuts([QKeySequence(one) for one in keys])
+        shown = QKeySequence(keys[0]).toString(QKeySequence.SequenceFormat.NativeText) if keys else ""
+        action.setToolTip(f"{verb.tooltip} ({shown})" if shown else verb.tooltip)
+
+    def fill_menu(self, menu: QWidget, key: str) -> None:
+        """Adds the actions of a menu, a line between its sections."""
+        last = None
+        for verb in VERBS:
+            if verb.menu == key:
+                if last is not None and verb.section != last:
+                    menu.addSeparator()  # type: ignore[attr-defined]
+                menu.addAction(self._actions[verb.name])
+                last = verb.section

@@ -1,0 +1,1 @@
+"""Building the stack: cards, palette, forms, the panel of the run."""

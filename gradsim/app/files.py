@@ -1,0 +1,343 @@
+"""Opening, saving, recent files, autosave and what is found after a crash."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtWidgets import QFileDialog, QMessageBox, QWidget
+
+from gradsim.app.session import Session
+from gradsim.app.settings import Settings
+from gradsim.data import CSV, NPZ
+from gradsim.model import edits, file
+from gradsim.model.experiment import Experiment
+from gradsim.model.faults import FaultsError
+
+AUTOSAVE_MS = 15_000
+FILTER = f"Experiments (*{file.SUFFIX})"
+EXPORTS = "Table (*.csv);;Recording (*.npz)"
+Answer = Literal["save", "discard", "cancel"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Leftover:
+    """An autosaved experiment of a window that did not close.
+
+    Attributes:
+        path: The autosaved file.
+        original: The file that the experiment belonged to, or None.
+        saved: When it was autosaved last.
+    """
+
+    path: Path
+    experiment: Experiment
+    original: Path | None
+    saved: datetime.datetime
+
+    @property
+    def title(self) -> str:
+        """What it is, for a question."""
+        name = self.original.name if self.original is not None else self.experiment.name or "an experiment without name"
+        return f"{name}, {self.saved:%Y-%m-%d %H:%M}"
+
+
+def new_experiment() -> Experiment:
+    """What "New" begins with: small, and it can be trained."""
+    hidden = {"type": "Dense", "units": 16, "activation": "relu", "kernel_initializer": "he_normal"}
+    return file.experiment_from(
+        {
+            "layers": [hidden, hidden, {"type": "Dense", "units": 1, "activation": "sigmoid"}],
+            "data": "moons",
+            "loss": "binary_crossentropy",
+            "optimizer": {"type": "SGD", "learning_rate": 0.1},
+        }
+    )
+
+
+class Files(QObject):
+    """The file verbs of a window.
+
+    Args:
+        session: Whose experiment is opened and saved.
+        settings: Keeps the list of recent files.
+        folder: Where experiments are autosaved.
+        parent: Dialogs belong to it.
+
+    Attributes:
+        ask_unsaved: Asks what to do with unsaved changes; a dialog by default.
+        failed: A sentence for the user.
+    """
+
+    recent_changed = Signal()
+    failed = Signal(str)
+
+    def __init__(self, session: Session, settings: Settings, folder: Path, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.session, self.settings, self.folder = session, settings, folder
+        self.window = parent
+        self.ask_unsaved: Callable[[str], Answer] = self._question
+        self._autosaved: Experiment | None = None
+        self._timer = QTimer(self)
+        self._timer.setInterval(AUTOSAVE_MS)
+        self._timer.timeout.connect(self.autosave)
+        self._timer.start()
+
+    @property
+    def title(self) -> str:
+        """The name of the file, or of the experiment."""
+        document = self.session.document
+        if document.path is not None:
+            return document.path.name
+        return document.experiment.name or "Untitled"
+
+    # Opening
+
+    def new(self) -> bool:
+        """A small network in place of what is open."""
+        if not self.may_leave():
+            return False
+        self.session.show(new_experiment())
+        return True
+
+    def ask_open(self) -> bool:
+        """Asks for a file and opens it."""
+        start = str(self._directory())
+        name, _ = QFileDialog.getOpenFileName(self.window, "Open an experiment", start, FILTER)
+        return bool(name) and self.open(Path(name))
+
+    def open(self, path: Path, *, play: bool = False, asked: bool = False) -> bool:
+        """Opens a file; False (and a sentence) if it can't be, and then nothing has changed."""
+        if not asked and not self.may_leave():
+            return False
+        try:
+            self.session.open(path, play=play)
+        except FaultsError as error:
+            self.failed.emit(f"{path.name} can't be opened.\n{error}")
+            self.settings.forget_recent(str(path.absolute()))
+            self.recent_changed.emit()
+            return False
+        self._remember(path)
+        return True
+
+    def open_example(self, experiment: Experiment) -> bool:
+        """Puts a bundled experiment in place of what is open, playing."""
+        if not self.may_leave():
+            return False
+        self.session.show(experiment, play=True)
+        return True
+
+    def take(self, path: Path) -> bool:
+        """A file was dropped on the window: an experiment is opened, a table becomes the data."""
+        suffix = path.suffix.lower()
+        if suffix == file.SUFFIX:
+            return self.open(path)
+        if suffix in (".csv", ".npz"):
+            make = CSV if suffix == ".csv" else NPZ
+            return bool(self.session.edit(edits.set_field, "", "data", make(str(path.absolute()))))
+        self.failed.emit(f"{path.name}: must be a {file.SUFFIX} file, or a table of data as .csv or .npz")
+        return False
+
+    # Saving
+
+    def save(self) -> bool:
+        """Saves in the experiment's own file; asks for one if there is none."""
+        path = self.session.document.path
+        return self.save_as(path) if path is not None else self.ask_save()
+
+    def ask_save(self) -> bool:
+        """Asks for a file and saves in it."""
+        start = self._directory() / (self.session.document.path or Path(self._proposal())).name
+        name, _ = QFileDialog.getSaveFileName(self.window, "Save the experiment", str(start), FILTER)
+        if not name:
+            return False
+        path = Path(name)
+        return self.save_as(path if path.suffix else path.with_suffix(file.SUFFIX))
+
+    def save_as(self, path: Path) -> bool:
+        """Saves in a file; False (and a sentence) if it can't be."""
+        try:
+            self.session.save(path)
+        except FaultsError as error:
+            self.failed.emit(f"The experiment can't be saved.\n{error}")
+            return False
+        self._remember(path)
+        self.forget_autosave()
+        return True
+
+    def _proposal(self) -> str:
+        words = "".join(c if c.isalnum() or c in "-_ " else " " for c in self.session.experiment.name).split()
+        return ("-".join(words).lower() or "experiment") + file.SUFFIX
+
+    def may_leave(self) -> bool:
+        """Whether what is open may go: saved, thrown away on purpose, or unchanged."""
+        if not self.session.document.dirty:
+            return True
+        match self.ask_unsaved(self.title):
+            case "save":
+                return self.save()
+            case "discard":
+                return True
+            case _:
+                return False
+
+    def _question(self, title: str) -> Answer:
+        box = QMessageBox(self.window)
+        box.setWindowTitle("Unsaved changes")
+        box.setIcon(QMessageBox.Icon.Question)
+        box.setText(f"Save the changes of “{title}”?")
+        box.setInformativeText("They are lost if you don't.")
+        buttons = QMessageBox.StandardButton
+        box.setStandardButtons(buttons.Save | buttons.Discard | buttons.Cancel)
+        box.setDefaultButton(buttons.Save)
+        chosen = box.exec()
+        return "save" if chosen == buttons.Save else "discard" if chosen == buttons.Discard else "cancel"
+
+    # The record
+
+    def ask_export(self) -> bool:
+        """Asks for a file and writes the record into it."""
+        proposal = self._directory() / Path(self._proposal()).with_suffix(".csv")
+        name, chosen = QFileDialog.getSaveFileName(self.window, "Export the record", str(proposal), EXPORTS)
+        if not name:
+            return False
+        path = Path(name)
+        if not path.suffix:
+            path = path.with_suffix(".npz" if "npz" in chosen else ".csv")
+        return self.export(path)
+
+    def export(self, path: Path) -> bool:
+        """Writes the record as CSV or NPZ, by the name of the file."""
+        recorder = self.session.recorder
+        if recorder is None:
+            return False
+        try:
+            recording = recorder.snapshot()
+            if path.suffix.lower() == ".npz":
+                recording.save(path)
+            elif path.suffix.lower() == ".csv":
+                recording.to_csv(path)
+            else:
+                raise ValueError(f"must end in .csv or .npz (received {path.name})")
+        except (OSError, ValueError) as error:
+            self.failed.emit(f"The record can't be exported: {error}")
+            return False
+        return True
+
+    # Recent files
+
+    def recent(self) -> list[Path]:
+        """The files opened or saved last that still exist."""
+        return [path for name in self.settings.recent if (path := Path(name)).is_file()]
+
+    def _remember(self, path: Path) -> None:
+        self.settings.add_recent(path)
+        self.recent_changed.emit()
+
+    def _directory(self) -> Path:
+        path = self.session.document.path
+        if path is not None:
+            return path.parent
+        recent = self.recent()
+        return recent[0].parent if recent else Path.home()
+
+    # Autosave
+
+    @property
+    def autosave_path(self) -> Path:
+        """Where this window autosaves."""
+        return self.folder / f"autosave-{os.getpid()}-{id(self):x}{file.SUFFIX}"
+
+    def autosave(self) -> None:
+        """Keeps unsaved changes for the case of a crash; what can't be kept is no reason to disturb anybody."""
+        document = self.session.document
+        if not document.dirty:
+            self.forget_autosave()
+        elif document.experiment is not self._autosaved:
+            state: dict[str, Any] = {"original": str(document.path.absolute()) if document.path is not None else ""}
+            with contextlib.suppress(FaultsError, OSError):
+                self.folder.mkdir(parents=True, exist_ok=True)
+                file.save(self.autosave_path, document.experiment, {"view": self.session.view(), "state": state})
+                self._autosaved = document.experiment
+
+    def forget_autosave(self) -> None:
+        """There is nothing to recover any more."""
+        self._autosaved = None
+        with contextlib.suppress(OSError):
+            self.autosave_path.unlink(missing_ok=True)
+
+    def leftovers(self) -> list[Leftover]:
+        """What windows that ended without closing have left, the latest first."""
+        found = []
+        for path in self.folder.glob(f"autosave-*{file.SUFFIX}"):
+            if _running(path):
+                continue
+            try:
+                opened = file.load(path)
+                saved = datetime.datetime.fromtimestamp(path.stat().st_mtime)
+            except (FaultsError, OSError):
+                continue
+            original = opened.extensions.get("state", {}).get("original")
+            kept = Path(original) if isinstance(original, str) and original else None
+            found.append(Leftover(path, opened.experiment, kept, saved))
+        return sorted(found, key=lambda one: one.saved, reverse=True)
+
+    def recover(self, leftover: Leftover) -> bool:
+        """Opens what was left, as unsaved changes of its file."""
+        if not self.may_leave():
+            return False
+        self.session.show(leftover.experiment, path=leftover.original)
+        self.session.document.mark_unsaved()
+        self.autosave()
+        self.discard(leftover)
+        return True
+
+    def discard(self, leftover: Leftover) -> None:
+        """Deletes what was left."""
+        with contextlib.suppress(OSError):
+            leftover.path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """The window closes properly."""
+        self._timer.stop()
+        self.forget_autosave()
+
+
+def _running(path: Path) -> bool:
+    """Whether the process that autosaves there still runs."""
+    parts = path.stem.split("-")
+    if len(parts) < 3 or not parts[1].isdigit():
+        return False
+    process = int(parts[1])
+    if process == os.getpid():
+        return True
+    if os.name == "nt":
+        # Sending signal 0 would end the process there.
+        return _running_on_windows(process)
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _running_on_windows(process: int) -> bool:
+    import ctypes
+
+    query = 0x1000
+    kernel: Any = ctypes.WinDLL("kernel32")  # type: ignore[attr-defined,unused-ignore]
+    handle = kernel.OpenProcess(query, False, process)
+    if not handle:
+        return False
+    code = ctypes.c_ulong()
+    alive = bool(kernel.GetExitCodeProcess(handle, ctypes.byref(code))) and code.value == 259
+    kernel.CloseHandle(handle)
+    return alive

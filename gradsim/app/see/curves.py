@@ -1,0 +1,467 @@
+"""Loss, accuracy and global gradient norm over the steps, with the largest and smallest value of every column."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyqtgraph as pg
+from numpy.typing import NDArray
+from PySide6.QtCore import QRectF, Qt
+from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPolygonF, QTransform
+from PySide6.QtWidgets import QHBoxLayout, QToolButton, QVBoxLayout, QWidget
+
+from gradsim.app import theme
+from gradsim.app.see import words
+from gradsim.app.see.axis import TimeAxis
+from gradsim.app.see.picture import offer_menu
+from gradsim.app.see.plots import LEFT, RIGHT, Axis, Gutter, TimePlot, gutter, mixed, pen
+from gradsim.app.see.pull import StepPull, value_of
+from gradsim.app.session import Session
+from gradsim.data import DataError
+from gradsim.telemetry.quantities import quantity
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """What one of the curves shows."""
+
+    key: str
+    """Of the quantity, and of its colour in the theme."""
+    title: str
+    validation: str | None
+    """Field of the validations that belongs to it."""
+    log: bool
+    short: str
+    """Beside the present value."""
+    fixed: tuple[float, float] | None = None
+    """Ends of the axis; None follows the data, in half decades where it is logarithmic."""
+    parts: str | None = None
+    """Quantity of the layers that it is made of."""
+    decades: float = 8.0
+    """Most decades of the axis: a batch that happens to be without any error must not flatten all others."""
+
+
+LOSS = Series("loss", "Loss", "val_loss", True, "loss")
+ACCURACY = Series("accuracy", "Accuracy", "val_accuracy", False, "acc.", (0.0, 1.0))
+NORM = Series("global_gradient_norm", "Gradient norm", None, True, "norm", parts="gradient_norm", decades=16.0)
+SERIES = (LOSS, ACCURACY, NORM)
+
+
+def polyline(x: Floats, y: Floats) -> QPolygonF:
+    """Points as Qt's polygon, without a Python object for each."""
+    polygon: QPolygonF = pg.functions.arrayToQPolygonF(x, y)
+    return polygon
+
+
+class _Line(pg.GraphicsObject):
+    """The curve of the steps with its envelope, the points of validation, and marks where there is no number."""
+
+    def __init__(self, plot: CurvePlot) -> None:
+        super().__init__()
+        self.plot = plot
+
+    def boundingRect(self) -> QRectF:
+        return QRectF(self.plot.box.viewRect())
+
+    def viewRangeChanged(self) -> None:
+        self.prepareGeometryChange()
+
+    def paint(self, painter: QPainter, *_: Any) -> None:
+        plot = self.plot
+        if plot.pull is None:
+            return
+        start, stop = plot.axis.shown
+        low, high = plot.limits
+        width, height = plot.box.width(), plot.box.height()
+        across, up = width / (stop - start), height / (high - low)
+        # Pixels from here on; the view box counts upwards.
+        painter.setWorldTransform(QTransform(1 / across, 0, 0, -1 / up, 0, high) * painter.worldTransform())
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
+        look = theme.current()
+        colour = look.curve(plot.series.key)
+        x, bottom, top, lost, each = plot.data
+        thick = theme.line_width()
+        if len(x):
+            px = x * across
+            y_low, y_high = (high - bottom) * up, (high - top) * up
+            self._curve(painter, px, y_low, y_high, colour, thick, plot.coarse)
+            if lost.any():
+                mark = theme.px(4)
+                painter.setPen(Qt.PenStyle.NoPen)
+                painter.setBrush(look.class_colour(253))
+                for at in px[lost][:500]:
+                    painter.drawRect(QRectF(at - each * across / 2, 0, max(each * across, 2.0), mark))
+        steps, values = plot.validation
+        if len(steps):
+            second = look.curve(f"val_{plot.series.key}")
+            vx, vy = (steps + 0.5) * across, (high - values) * up
+            painter.setPen(pen(second, thick, Qt.PenStyle.DashLine))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.drawPolyline(polyline(vx, vy))
+            if len(steps) <= 60:
+                painter.setPen(Qt.PenStyle.NoPen)
+                painter.setBrush(second)
+                for a, b in zip(vx.tolist(), vy.tolist(), strict=True):
+                    painter.drawEllipse(QRectF(a - thick * 1.5, b - thick * 1.5, thick * 3, thick * 3))
+
+    def _curve(
+        self, painter: QPainter, x: Floats, low: Floats, high: Floats, colour: QColor, thick: float, coarse: bool
+    ) -> None:
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        # Gaps in pieces: a curve does not run on over steps that have no value.
+        known = np.isfinite(low) & np.isfinite(high)
+        edges = np.flatnonzero(np.diff(known.astype(np.int8), prepend=0, append=0))
+        for a, b in zip(edges[::2], edges[1::2], strict=True):
+            part = slice(a, b)
+            if coarse:
+                # From the smallest to the largest value of each column. The edges are lines of a pixel, so that a
+                # spike of one step keeps its height; opaque and not smoothed, the surface is drawn many times faster.
+                painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+                plot = theme.current().plot
+                painter.setPen(Qt.PenStyle.NoPen)
+                painter.setBrush(mixed(colour, plot, 64))
+                ring_x = np.concatenate([x[part], x[part][::-1]])
+                painter.drawPolygon(polyline(ring_x, np.concatenate([low[part], high[part][::-1]])))
+                painter.setBrush(Qt.BrushStyle.NoBrush)
+                painter.setPen(pen(mixed(colour, plot, 130), 1.0))
+                painter.drawPolyline(polyline(x[part], low[part]))
+                painter.drawPolyline(polyline(x[part], high[part]))
+                painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
+            painter.setPen(pen(colour, thick))
+            middle = self._middle(low[part], high[part]) if coarse else high[part]
+            if b - a == 1:
+                painter.setPen(pen(colour, thick * 2))
+                painter.drawPoint(int(x[a]), int(middle[0]))
+            else:
+                painter.drawPolyline(polyline(x[part], middle))
+
+    def _middle(self, low: Floats, high: Floats) -> Floats:
+        """Pixels between those of the smallest and the largest value: of their mean, not of the mean of the pixels."""
+        plot = self.plot
+        if not plot.log:
+            return (low + high) / 2
+        bottom, top = plot.limits
+        up = plot.box.height() / (top - bottom)
+        return high + (np.log10(2) - np.log10(1 + 10 ** ((high - low) / up))) * up
+
+
+class _Readings(Gutter):
+    """The present values, right of the curve."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, str]] = []
+        super().__init__("right", RIGHT)
+
+    def paint_area(self, painter: QPainter, area: QRectF) -> None:
+        look = theme.current()
+        y = area.top() + theme.px(1)
+        for number, (text, key) in enumerate(self.lines):
+            painter.setFont(theme.font("normal" if number == 0 else "small", bold=number == 0, fixed=True))
+            height = QFontMetricsF(painter.font()).height()
+            if number and y + height > area.bottom() + 4:
+                return
+            painter.setPen(look.curve(key))
+            rect = QRectF(area.left() + theme.px(8), y, area.width() - theme.px(8), height)
+            painter.drawText(rect, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, text)
+            y += height
+
+
+class CurvePlot(TimePlot):
+    """One quantity of the steps over the shared time axis."""
+
+    def __init__(
+        self, session: Session, axis: TimeAxis, series: Series, *, bottom: bool = False, parent: QWidget | None = None
+    ) -> None:
+        self.series = series
+        self.log = series.log
+        self.pull: StepPull | None = None
+        self.limits = self._empty_limits()
+        empty = np.empty(0)
+        self.data: tuple[Floats, Floats, Floats, NDArray[np.bool_], float] = (
+            empty, empty, empty, np.empty(0, np.bool_), 1.0,
+        )  # fmt: skip
+        self.coarse = False
+        self.validation: tuple[Floats, Floats] = (empty, empty)
+        self._validations = -1
+        self._ticks = 0
+        self.left_axis = Axis("left", decades=series.log)
+        self._readings = _Readings()
+        super().__init__(session, axis, left=self.left_axis, right=self._readings, bottom=bottom, parent=parent)
+        self.line = _Line(self)
+        self.addItem(self.line, ignoreBounds=True)
+        definition = quantity(series.key)
+        self.setAccessibleName(f"{series.title} over the steps")
+        self.setToolTip(
+            f"{definition.help} Where a point stands for many steps, the line runs from their smallest to their "
+            "largest value. Click: go to that step. Drag: move. Wheel: zoom. Double click: follow the run."
+        )
+        session.recorder_changed.connect(self._restart)
+        session.tick.connect(self._on_tick)
+        session.slow_tick.connect(self._on_slow_tick)
+        session.state.cursor_changed.connect(lambda _: self.renew_readings())
+        session.state.hover_changed.connect(lambda _: self.renew_readings())
+        self.dress()
+
+    def dress(self) -> None:
+        super().dress()
+        if hasattr(self, "line"):
+            self._restart()
+
+    def _empty_limits(self) -> tuple[float, float]:
+        if self.series.fixed is not None:
+            low, high = self.series.fixed
+            room = (high - low) * 0.06
+            return low - room, high + room
+        return (-3.0, 1.0) if self.log else (0.0, 1.0)
+
+    def set_log(self, on: bool) -> None:
+        """Logarithmic or linear."""
+        self.log = self.left_axis.decades = on
+        self.left_axis.picture = None
+        self.renew()
+
+    def _restart(self) -> None:
+        recorder = self.session.recorder
+        self._validations = -1
+        self.limits = self._empty_limits()
+        self.pull = (
+            None
+            if recorder is None
+            else StepPull(recorder, self.series.key, parts=self.series.parts, capacity=self._capacity())
+        )
+        self.renew()
+        self.renew_readings()
+
+    def _capacity(self) -> int:
+        wide = 512
+        while wide < self.pixels() * 3 // 2:
+            wide *= 2
+        return wide
+
+    def showEvent(self, event: Any) -> None:
+        super().showEvent(event)
+        self.renew_readings()
+
+    def resized(self) -> None:
+        if self.pull is not None and self.pull.capacity < self.pixels():
+            self._restart()
+        else:
+            self.renew()
+
+    def renew(self) -> None:
+        if self.pull is None:
+            empty = np.empty(0)
+            self.data = (empty, empty, empty, np.empty(0, np.bool_), 1.0)
+            self.validation = (empty, empty)
+        else:
+            # A column of two pixels still shows every spike, and a curve of half the points is drawn in half the time.
+            self.pull.cover(*self.axis.shown, self.pixels() // 2)
+            self._take()
+        self.line.update()
+
+    def _on_tick(self) -> None:
+        # Thirty times a second, in the frames between those of the profile.
+        self._ticks += 1
+        if self._ticks % 2:
+            self._pull_new()
+
+    def _pull_new(self) -> None:
+        if self.isVisible() and self.pull is not None and self.pull.cover(*self.axis.shown, self.pixels() // 2):
+            self._take()
+            self.line.update()
+
+    def _take(self) -> None:
+        """What is shown, in units of the axes."""
+        pull = self.pull
+        assert pull is not None
+        column, where = pull.window(*self.axis.shown)
+        low, high, lost = pull.minimum[where], pull.maximum[where], pull.nonfinite[where]
+        origin, stride = pull.recorder.first_step, pull.stride
+        x: Floats = (origin + (column + np.arange(len(low)) + 0.5) * stride).astype(np.float64)
+        self._take_validation()
+        if self.log:
+            with np.errstate(all="ignore"):
+                low, high = np.log10(low), np.log10(high)
+        lost = lost | np.isposinf(high)
+        if self.series.parts is not None:
+            # Of gradients that are not finite, the norm of the rest says nothing.
+            low, high = np.where(lost, np.nan, low), np.where(lost, np.nan, high)
+        if self.log:
+            # Zero has no place on a log axis; it lies on its lower end.
+            low = np.where(np.isneginf(low), -400.0, low)
+            high = np.where(np.isneginf(high), -400.0, high)
+        self._set_limits(low, high)
+        bottom, top = self.limits
+        gap = np.isnan(low) | np.isnan(high) | np.isinf(low)
+        low = np.where(gap, np.nan, np.clip(low, bottom - 1, top + 1))
+        high = np.where(gap, np.nan, np.clip(high, bottom - 1, top + 1))
+        self.data = (x, low, high, lost, float(stride))
+        self.coarse = stride > pull.recorder.every
+
+    def _take_validation(self) -> None:
+        recorder = self.session.recorder
+        if self.series.validation is None or recorder is None:
+            return
+        found = recorder.validation
+        if len(found.step) == self._validations and not self.session.state.range:
+            return
+        self._validations = len(found.step)
+        values = found.val_loss if self.series.validation == "val_loss" else found.val_accuracy
+        if self.log:
+            with np.errstate(all="ignore"):
+                values = np.log10(values)
+        known = np.isfinite(values)
+        self.validation = (found.step[known].astype(np.float64), values[known])
+
+    def _set_limits(self, low: Floats, high: Floats) -> None:
+        if self.series.fixed is not None:
+            wanted = self._empty_limits()
+        else:
+            known = np.concatenate([low, high, self.validation[1]])
+            known = known[np.isfinite(known) & (known > -400)]
+            if not len(known):
+                wanted = self.limits
+            elif self.log:
+                a, b = math.floor(known.min() * 2 - 0.1) / 2, math.ceil(known.max() * 2 + 0.1) / 2
+                middle = (a + b) / 2
+                a, b = min(a, middle - 0.5), max(b, middle + 0.5)
+                a = max(a, b - self.series.decades)
+                wanted = (a, b)
+            else:
+                top = float(known.max())
+                size = 10.0 ** math.floor(math.log10(top)) if top > 0 else 1.0
+                top = next(m * size for m in (1, 1.5, 2, 3, 4, 5, 7, 10) if m * size >= top * 1.02 or m == 10)
+                wanted = (min(0.0, float(known.min()) * 1.05), top)
+        if wanted != self.limits or self.box.viewRange()[1] != list(wanted):
+            self.limits = wanted
+            self.box.setYRange(*wanted, padding=0)
+
+    def _on_slow_tick(self) -> None:
+        self._pull_new()
+        if self.isVisible():
+            self.renew_readings()
+
+    def renew_readings(self) -> None:
+        """The values at the mouse, the cursor or the end."""
+        recorder = self.session.recorder
+        if not self.isVisible() or recorder is None or recorder.stop <= recorder.first_step:
+            lines: list[tuple[str, str]] = []
+        else:
+            hover, cursor = self.session.state.hover, self.session.state.cursor
+            last = recorder.stop - recorder.every
+            step = hover[0] if hover is not None else last if cursor is None else cursor
+            step = min(max(step, recorder.first_step), last)
+            value = value_of(recorder, self.series.key, step)
+            lines = [(f"{self._written(value)} {self.series.short}", self.series.key)]
+            found = recorder.validation
+            before = int(np.searchsorted(found.step, step, side="right")) - 1
+            if self.series.validation is not None and before >= 0:
+                values = found.val_loss if self.series.validation == "val_loss" else found.val_accuracy
+                if not np.isnan(values[before]):
+                    lines.append((f"{self._written(float(values[before]))} valid.", f"val_{self.series.key}"))
+        if lines != self._readings.lines:
+            self._readings.lines = lines
+            self._readings.update()
+
+    def _written(self, value: float | str) -> str:
+        if isinstance(value, str):
+            return value
+        if self.series is ACCURACY and not math.isnan(value):
+            return f"{100 * value:.3g} %"
+        # Few characters, since it stands in a gutter.
+        return "–" if math.isnan(value) else words.number(value, 3 if 1e-3 <= abs(value) < 1e4 else 2)
+
+
+class Curves(QWidget):
+    """The curves one below the other; each can be folded away."""
+
+    def __init__(self, session: Session, axis: TimeAxis, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.session, self.axis = session, axis
+        self.plots = {series.key: CurvePlot(session, axis, series) for series in SERIES}
+        self.buttons: dict[str, QToolButton] = {}
+        self._bar = bar = QHBoxLayout()
+        for series in SERIES:
+            button = QToolButton(self)
+            button.setText(series.title)
+            button.setCheckable(True)
+            button.setChecked(True)
+            button.setAccessibleName(f"Show {series.title.lower()}")
+            button.setToolTip(f"Show or hide: {quantity(series.key).help}")
+            button.toggled.connect(self.plots[series.key].setVisible)
+            self.buttons[series.key] = button
+            bar.addWidget(button)
+        bar.addStretch(1)
+        self.log_button = QToolButton(self)
+        self.log_button.setText("Log loss")
+        self.log_button.setCheckable(True)
+        self.log_button.setChecked(True)
+        self.log_button.setAccessibleName("Logarithmic loss")
+        self.log_button.setToolTip("Loss on a logarithmic axis, where each step of the axis is ten times the last.")
+        self.log_button.toggled.connect(self.plots["loss"].set_log)
+        bar.addWidget(self.log_button)
+        self._whole = whole = QVBoxLayout(self)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.addLayout(bar)
+        for plot in self.plots.values():
+            whole.addWidget(plot, 1)
+        session.recorder_changed.connect(self._fit)
+        self.setAccessibleName("Curves")
+        offer_menu(self, session.failed.emit)
+        theme.changed.connect(self.dress)
+        self.dress()
+
+    def dress(self) -> None:
+        """Takes colours and distances from the theme."""
+        look = theme.current()
+        self._bar.setContentsMargins(gutter(LEFT), 0, theme.px(8), 0)
+        self._bar.setSpacing(theme.px(4))
+        self._whole.setSpacing(theme.px(2))
+        for key, button in self.buttons.items():
+            # The colour of the curve, whose name stands nowhere else.
+            button.setStyleSheet(f"QToolButton {{ color: {look.curve(key).name()}; font-weight: bold; }}")
+            self.plots[key].setMinimumHeight(theme.px(34))
+
+    def export_columns(self) -> tuple[list[str], list[list[float | int | str]]]:
+        """Smallest and largest value of each shown column, with the validation that lies in it."""
+        recorder = self.session.recorder
+        if recorder is None:
+            return [], []
+        start, stop = (int(step) for step in self.axis.shown)
+        stop = min(stop, recorder.stop)
+        pulls = [plot.pull for plot in self.plots.values() if plot.pull is not None]
+        stride = max(pull.stride for pull in pulls)
+        header, table = ["step"], []
+        for key in self.plots:
+            columns = recorder.columns(key, start, stop, stride=stride)
+            header += [f"{key}_minimum", f"{key}_maximum"]
+            table += [columns.minimum.tolist(), columns.maximum.tolist()]
+        found = recorder.validation
+        header += ["val_loss", "val_accuracy"]
+        of_step = {int(s) // stride: i for i, s in enumerate(found.step)}
+        rows: list[list[float | int | str]] = []
+        for number, step in enumerate(columns.steps.tolist()):
+            at = of_step.get(step // stride)
+            validation = ["", ""] if at is None else [float(found.val_loss[at]), float(found.val_accuracy[at])]
+            rows.append([step, *(column[number] for column in table), *validation])
+        return header, rows
+
+    def _fit(self) -> None:
+        """A regression has no accuracy: its curve gives its room to the others."""
+        recorder = self.session.recorder
+        button = self.buttons["accuracy"]
+        has = recorder is None or not _is_regression(self.session)
+        button.setEnabled(has)
+        self.plots["accuracy"].setVisible(has and button.isChecked())
+
+
+def _is_regression(session: Session) -> bool:
+    try:
+        return session.experiment.data.signature().task == "regression"
+    except DataError:
+        return False

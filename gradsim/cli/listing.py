@@ -1,0 +1,46 @@
+"""``gradsim list``."""
+
+from __future__ import annotations
+
+from rich.padding import Padding
+
+from gradsim.cli import output
+from gradsim.model import bundled
+from gradsim.model.faults import field_names, near
+from gradsim.nn.spec import REGISTRIES, Fault
+
+EXPERIMENTS = "experiments"
+
+LISTS = {
+    "datasets": "dataset",
+    "layers": "layer",
+    "activations": "activation",
+    "initializers": "initializer",
+    "regularizers": "regularizer",
+    "losses": "loss",
+    "optimizers": "optimizer",
+    "schedules": "schedule",
+}
+
+
+def show_lists(kind: str | None) -> int:
+    """Prints one list or all; gives the exit code."""
+    known = [EXPERIMENTS, *LISTS]
+    if kind is not None and kind not in known:
+        fault = Fault("KIND", f"must be one of {', '.join(known)}{near(kind, known)}", kind)
+        return output.refuse("the command", [fault])
+    console = output.console()
+    for name in [kind] if kind else known:
+        console.print(name.capitalize(), style="bold")
+        made = output.table(("name", "left"), ("title" if name == EXPERIMENTS else "what it is", "left"))
+        made.show_header = False
+        if name == EXPERIMENTS:
+            for one in bundled.everything():
+                made.add_row(one.name, one.title if kind is None else f"{one.title}\n{one.description}\n")
+        else:
+            for identifier, cls in REGISTRIES[LISTS[name]].items():
+                fields = f"\nfields: {', '.join(field_names(cls))}" if kind and field_names(cls) else ""
+                made.add_row(identifier, cls.summary() + fields)
+        console.print(Padding(made, (0, 0, 0, 2)))
+        console.print()
+    return 0

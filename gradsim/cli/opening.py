@@ -1,0 +1,28 @@
+"""From what was typed to an experiment, or to everything that is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gradsim import api
+from gradsim.cli import overrides
+from gradsim.model import file, problems
+from gradsim.model.faults import FaultsError
+from gradsim.nn.spec import Fault
+
+
+def opened(source: str, settings: Sequence[str]) -> tuple[api.Experiment | None, list[Fault]]:
+    """The experiment with the settings applied, or None; and every fault, also those of a start."""
+    try:
+        experiment = api.Experiment.of(api.find(source).experiment)
+        if not settings:
+            return experiment, list(problems.impossible(experiment))
+        content = file.content_of(experiment)
+    except FaultsError as error:
+        return None, list(error.faults)
+    faults = overrides.apply(content, settings)
+    try:
+        experiment = api.Experiment.of(file.experiment_from(content))
+    except FaultsError as error:
+        return None, [*faults, *error.faults]
+    return experiment, [*faults, *problems.impossible(experiment)]

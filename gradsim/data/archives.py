@@ -1,0 +1,122 @@
+"""Reads NumPy archives (NPZ) without trusting them.
+
+What a member declares is checked before any of it is unpacked, so that a small file can't ask for a huge
+amount of memory, and an array of Python objects, which would have to be unpickled, is refused.
+"""
+
+from __future__ import annotations
+
+import math
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+from numpy.lib import format as npy
+
+from gradsim.data.dataset import Array, DataError
+from gradsim.data.tables import Report, checked_file
+from gradsim.nn.spec import MISSING, Fault
+
+MAX_FILE_BYTES = 2 * 1024**3
+MAX_VALUES = 64 * 1024**2
+MAX_MEMBERS = 1000
+
+# The names of the arrays, as np.savez users and Keras' own data sets have them.
+LAYOUTS = (
+    ("x", "y", "x_val", "y_val"),
+    ("x_train", "y_train", "x_val", "y_val"),
+    ("x_train", "y_train", "x_test", "y_test"),
+)
+
+
+def read(path: Path) -> tuple[tuple[Array, ...], tuple[str, ...]]:
+    """Reads x, y and, where the archive has them, the validation arrays.
+
+    Returns:
+        Two or four arrays and their names in the archive.
+
+    Raises:
+        DataError: with every fault found.
+    """
+    checked_file(path, MAX_FILE_BYTES)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return _read(archive)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+        # zipfile raises RuntimeError for encryption and NotImplementedError for an unknown compression.
+        raise DataError([Fault("path", f"must be a readable .npz archive ({error})", str(path))]) from None
+
+
+def _read(archive: zipfile.ZipFile) -> tuple[tuple[Array, ...], tuple[str, ...]]:
+    members = archive.infolist()
+    if len(members) > MAX_MEMBERS:
+        raise DataError([Fault("path", f"must hold at most {MAX_MEMBERS} arrays", len(members))])
+    found = {info.filename.removesuffix(".npy"): info for info in members}
+    names = _names(set(found))
+    report = Report()
+    total = 0
+    for name in names:
+        shape = _declared_shape(archive, found[name], name, report)
+        total += math.prod(shape)
+    if total > MAX_VALUES:
+        report.add("path", f"must hold at most {MAX_VALUES:,} values", f"{total:,}")
+    report.check()
+    arrays = []
+    for name in names:
+        with archive.open(found[name]) as file:
+            try:
+                arrays.append(np.asarray(npy.read_array(file, allow_pickle=False)))
+            except ValueError as error:
+                report.add(name, f"must be a complete array ({error})", MISSING)
+    report.check()
+    return tuple(arrays), names
+
+
+def _names(found: set[str]) -> tuple[str, ...]:
+    for layout in LAYOUTS:
+        if found.issuperset(layout):
+            return layout
+    for layout in LAYOUTS:
+        if found.issuperset(layout[:2]):
+            half = found.intersection(layout[2:])
+            if half:
+                lacking = next(name for name in layout[2:] if name not in found)
+                raise DataError([Fault(lacking, f"must be there, because {min(half)} is", MISSING)])
+            return layout[:2]
+    raise DataError(
+        [
+            Fault(
+                "path",
+                "must hold arrays named x and y, or x_train and y_train; for validation also x_val and "
+                "y_val, or x_test and y_test",
+                ", ".join(sorted(found)[:20]) or "no arrays",
+            )
+        ]
+    )
+
+
+def _declared_shape(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, report: Report) -> tuple[int, ...]:
+    """The shape in a member's header; (0,) and a fault if the array must not be read."""
+    try:
+        with archive.open(info) as file:
+            version = npy.read_magic(file)
+            if version == (1, 0):
+                shape, _, dtype = npy.read_array_header_1_0(file)
+            elif version == (2, 0):
+                shape, _, dtype = npy.read_array_header_2_0(file)
+            else:
+                report.add(name, "must be an array in NumPy's format 1.0 or 2.0", f"format {version}")
+                return (0,)
+            header = file.tell()
+    except ValueError as error:
+        report.add(name, f"must be an array in NumPy's format ({error})", MISSING)
+        return (0,)
+    if dtype.kind not in "biuf" or dtype.itemsize > 8:
+        report.add(name, "must hold numbers", "Python objects" if dtype.hasobject else f"dtype {dtype}")
+        return (0,)
+    if any(length < 0 for length in shape) or math.prod(shape) * dtype.itemsize != info.file_size - header:
+        received = f"{info.file_size - header} bytes"
+        report.add(name, f"must have as many values as its shape {shape} says", received)
+        return (0,)
+    return shape

@@ -1,0 +1,1111 @@
+"""Findings: what a recording shows to be wrong, where, since when, and with which numbers.
+
+A rule is a function from :class:`gradsim.diagnose.evidence.Evidence` to findings, registered with :func:`rule` under
+one :class:`Definition`. No rule trusts one signal: a verdict rests on delta, on dW, on the activations, on their level
+and their slope over depth, and on the loss, since near a good optimum gradients are small for a good reason.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradsim.diagnose.evidence import ALIKE, FAR, MANY, RECENT, Bools, Evidence, Floats, Source, Window, slope
+
+Severity = Literal["fault", "warning", "note"]
+
+
+@dataclass(frozen=True)
+class Definition:
+    """One kind of finding.
+
+    Attributes:
+        kind: Its name in files and tables.
+        title: A few words for a heading.
+        severity: "fault": the training fails by it; "warning": it is held up; "note": worth knowing.
+        quantity: Key of the quantity on whose heatmap it shows best.
+        help: What it is, in one sentence.
+    """
+
+    kind: str
+    title: str
+    severity: Severity
+    quantity: str
+    help: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """A rectangle of the heatmap: rows ``first_row`` to ``last_row``, steps ``start`` to before ``stop``."""
+
+    first_row: int
+    last_row: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that a recording shows.
+
+    Attributes:
+        rows: The layers it happens in, as rows of the layer table.
+        start, stop: The steps it happens in, ``stop`` not counted.
+        numbers: What it rests on, by name.
+        student: One sentence in plain words.
+        expert: One sentence with the numbers.
+        places: Where to draw it.
+    """
+
+    definition: Definition
+    rows: tuple[int, ...]
+    start: int
+    stop: int
+    numbers: Mapping[str, float]
+    student: str
+    expert: str
+    places: tuple[Place, ...] = field(repr=False)
+
+    @property
+    def kind(self) -> str:
+        """Name of its kind."""
+        return self.definition.kind
+
+    @property
+    def title(self) -> str:
+        """A few words for a heading."""
+        return self.definition.title
+
+    @property
+    def severity(self) -> Severity:
+        """How bad it is."""
+        return self.definition.severity
+
+    def to_json(self) -> dict[str, Any]:
+        """The finding as JSON values; a number that is not finite becomes None."""
+        return {
+            "kind": self.kind,
+            "title": self.title,
+            "severity": self.severity,
+            "rows": list(self.rows),
+            "start": self.start,
+            "stop": self.stop,
+            "numbers": {key: value if math.isfinite(value) else None for key, value in self.numbers.items()},
+            "student": self.student,
+            "expert": self.expert,
+            "quantity": self.definition.quantity,
+            "places": [[p.first_row, p.last_row, p.start, p.stop] for p in self.places],
+        }
+
+
+Rule = Callable[[Evidence, Definition], Iterator[Finding]]
+RULES: dict[str, tuple[Definition, Rule]] = {}
+SEVERITIES: tuple[Severity, ...] = ("fault", "warning", "note")
+
+
+def rule(definition: Definition) -> Callable[[Rule], Rule]:
+    """Decorator: registers a rule under its definition; raises ValueError for a kind that is taken."""
+
+    def decorate(function: Rule) -> Rule:
+        if definition.kind in RULES:
+            raise ValueError(f"finding {definition.kind!r} is already registered")
+        RULES[definition.kind] = definition, function
+        return function
+
+    return decorate
+
+
+def definitions() -> tuple[Definition, ...]:
+    """All kinds of findings, in the order of their rules."""
+    return tuple(definition for definition, _ in RULES.values())
+
+
+def diagnose(source: Source) -> tuple[Finding, ...]:
+    """Everything that a recording, or a run that is still going on, shows to be wrong; the worst first.
+
+    Args:
+        source: A :class:`gradsim.telemetry.Recording`, or a :class:`gradsim.telemetry.Recorder` at any moment.
+    """
+    if not source.stop or not source.layers:
+        return ()
+    # A recording may hold any numbers; what comes of them is looked at where it matters.
+    with np.errstate(all="ignore"):
+        evidence = Evidence(source)
+        if not len(evidence):
+            return ()
+        found = [finding for definition, check in RULES.values() for finding in check(evidence, definition)]
+    return tuple(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity)))
+
+
+# How findings are made
+
+WORDS_AT_MOST = 3
+
+
+def _named(evidence: Evidence, rows: Sequence[int]) -> str:
+    """Layers in words: "dense_3", "dense to dense_19"."""
+    names = [evidence.layers[row].name for row in rows]
+    if not names:
+        return "the stack"
+    if len(names) <= WORDS_AT_MOST - 1:
+        return " and ".join(names)
+    return f"{names[0]} to {names[-1]}"
+
+
+def _places(rows: Iterable[int], start: int, stop: int) -> tuple[Place, ...]:
+    """Rectangles over neighbouring rows."""
+    found: list[Place] = []
+    for row in sorted(rows):
+        if found and found[-1].last_row == row - 1:
+            found[-1] = Place(found[-1].first_row, row, start, stop)
+        else:
+            found.append(Place(row, row, start, stop))
+    return tuple(found)
+
+
+def _finding(
+    definition: Definition,
+    rows: Iterable[int],
+    start: int,
+    stop: int,
+    numbers: Mapping[str, float],
+    student: str,
+    expert: str,
+) -> Finding:
+    rows = tuple(int(row) for row in rows)
+    return Finding(
+        definition,
+        rows,
+        start,
+        stop,
+        {key: float(value) for key, value in numbers.items()},
+        student,
+        expert,
+        _places(rows, start, stop),
+    )
+
+
+def _span(window: Window, where: Bools) -> tuple[int, int]:
+    """First step, and the step after the last one, of the columns in ``where``."""
+    columns = np.flatnonzero(where)
+    return int(window.steps[columns[0]]), window.end_of(int(columns[-1]))
+
+
+def _lasting(where: Bools, share: float = 0.3) -> bool:
+    """Whether something held for a good part of the run, or holds at its end."""
+    if not where.any():
+        return False
+    end = where[-max(1, len(where) // 5) :]
+    return float(where.mean()) >= share or (float(end.mean()) > 0.5 and len(where) > 4)
+
+
+def _power(log10: float) -> str:
+    """10**log10 with two digits, also far beyond any number format."""
+    if math.isnan(log10):
+        return "unknown"
+    if not math.isfinite(log10):
+        return "0" if log10 < 0 else "inf"
+    if -3 < log10 < 4:
+        return f"{10**log10:.2g}"
+    exponent = math.floor(log10)
+    return f"{10 ** (log10 - exponent):.1f}e{exponent:+03d}"
+
+
+def _median(values: Floats) -> float:
+    """Of what is there; -inf, log10 of an exact zero, counts."""
+    usable = values[np.isfinite(values) | np.isneginf(values)]
+    if not len(usable):
+        return math.nan
+    return (
+        float(np.sort(usable, axis=None)[len(usable) // 2]) if np.isneginf(usable).any() else float(np.median(usable))
+    )
+
+
+# Vanishing
+
+VANISHING_DECADES = 2.5
+"""Decades of delta from the output to the lowest kernel: a three-hundredth. A stack of 50 tanh layers with its proper
+initializer loses one (0.12)."""
+VANISHING_GRADIENT = -5.0
+"""log10 of dW's RMS at the lowest kernel: at the usual rates it moves by less than a millionth a step."""
+UNDERFLOW_DECADES = 50.0
+"""What an exact zero below something that is not counts as, for a slope over depth."""
+
+
+def _vanishing_columns(e: Evidence) -> tuple[Bools, Floats]:
+    """Where delta fades on its way down although the loss is far from an optimum, and the profile with zeros filled."""
+    if len(e.kernels) < 3:
+        return np.zeros(len(e), np.bool_), e.delta
+    top = e.delta[:, -1:]
+    zero = np.isneginf(e.delta)
+    profile = np.where(zero, np.where(np.isfinite(top), top, 0) - UNDERFLOW_DECADES, e.delta)
+    # A zero that a dead layer or zero weights make is not one that faded.
+    blocked = (zero & ~_faded_to_zero(e)).any(axis=1) | e.constant[1:-1].any()
+    with np.errstate(all="ignore"):
+        decay = profile[:, 0] - top[:, 0]
+    low = (e.gradient[:, 0] < VANISHING_GRADIENT) | (e.update_ratio[:, 0] < -6)
+    # A frozen kernel has no gradient: then delta alone speaks.
+    low |= np.isnan(e.gradient[:, 0])
+    where: Bools = (decay <= -VANISHING_DECADES) & (slope(profile) > 0.05) & low & e.far & ~blocked
+    return where, profile
+
+
+def _faded_to_zero(e: Evidence) -> Bools:
+    """(C, K) exact zeros of delta right below something so small that the next factor leaves the number format."""
+    zero = np.isneginf(e.delta)
+    filled = np.where(zero, np.inf, e.delta)
+    # The smallest of all deltas above.
+    above = np.minimum.accumulate(filled[:, ::-1], axis=1)[:, ::-1]
+    return zero & (above <= _tiny(e.dtype) + 6)
+
+
+def _tiny(dtype: str) -> float:
+    """log10 of the smallest normal number."""
+    return math.log10(float(np.finfo(dtype if dtype in ("float32", "float64") else "float32").tiny))
+
+
+@rule(
+    Definition(
+        "vanishing",
+        "Vanishing gradient",
+        "fault",
+        "delta_rms",
+        "The error signal fades on its way down, so the lower layers hardly learn although the loss is still high.",
+    )
+)
+def _vanishing(e: Evidence, definition: Definition) -> Iterator[Finding]:
+    where, profile = _vanishing_columns(e)
+    early = bool(where[: max(1, len(where) // 20)].all()) and e.far_now
+    if not (early or _lasting(where)):
+        return
+    typical = np.median(profile[where], axis=0)
+    rows = e.kernels[typical <= typical[-1] - VANISHING_DECADES]
+    start, stop = _span(e.whole, where)
+    per_layer = -_median(slope(profile[where]))
+    ratio = float(typical[0] - typical[-1])
+    bottom, top = _median(e.update_ratio[where, 0]), _median(e.update_ratio[where, -1])
+    activation = _median(e.whole.log10("activation_std")[where][:, e.hidden[-1]])
+    names = _named(e, rows.tolist())
+    died = f", and the signal itself has died on its way up (std {_power(activation)})" if activation < -3 else ""
+    yield _finding(
+        definition, rows, start, stop,
+        {
+            "factor_per_layer": _safe_power(per_layer),
+            "log10_ratio": ratio,
+            "log10_lowest_delta": float(typical[0]),
+            "log10_lowest_update": bottom,
+            "log10_highest_update": top,
+            "log10_last_activation_std": activation,
+        },
+        f"{names} hardly learn: the error signal is multiplied by about {_power(per_layer)} in every layer on its way "
+        f"down, so almost nothing arrives at the bottom.",
+        f"RMS delta falls by x{_power(per_layer)} a layer, {_power(ratio)} from the output to the lowest kernel "
+        f"({_power(float(typical[0]))}); update/weight {_power(bottom)} there against {_power(top)} at the top{died}.",
+    )  # fmt: skip
+
+
+@rule(
+    Definition(
+        "below-format",
+        "Below the number format",
+        "fault",
+        "delta_rms",
+        "The gradient is smaller than the number format can hold: it loses its digits, then becomes exactly zero.",
+    )
+)
+def _below_format(e: Evidence, definition: Definition) -> Iterator[Finding]:
+    if len(e.kernels) < 3 or e.constant[1:-1].any():
+        return
+    tiny = _tiny(e.dtype)
+    largest = e.whole.log10("delta_max")[:, e.kernels]
+    gradient = e.whole.log10("gradient_max")[:, e.kernels]
+    below = _faded_to_zero(e)
+    for values in (largest, gradient):
+        below |= np.isfinite(values) & (values < tiny)
+    where = np.asarray(below.any(axis=1))
+    if not _lasting(where):
+        return
+    rows = e.kernels[below[where].mean(axis=0) >= 0.5]
+    if not len(rows):
+        rows = e.kernels[below.any(axis=0)]
+    zeros = int(np.isneginf(np.median(e.delta[where], axis=0)).sum())
+    start, stop = _span(e.whole, where)
+    yield _finding(
+        definition, rows, start, stop, {"log10_smallest_normal": tiny, "layers": len(rows), "layers_at_zero": zeros},
+        f"The gradient of {_named(e, rows.tolist())} is too small for {e.dtype}: the computer rounds it towards zero.",
+        f"Delta or dW below {e.dtype}'s smallest normal number ({_power(tiny)}) in {len(rows)} layers, "
+        f"exactly zero in {zeros}.",
+    )  # fmt: skip
+
+
+# Exploding
+
+EXPLODING_DECADES = 2.0
+EXPLODING_GRADIENT = 0.0
+"""log10 of dW's RMS: at the usual rates one step is as large as the weights themselves."""
+GROWTH_PER_LAYER = 0.1
+"""log10 of a growth per layer that no proper initializer has: 1.26."""
+
+
+@rule(
+    Definition(
+        "exploding",
+        "Exploding gradient",
+        "fault",
+        "delta_rms",
+        "Signals or parameters are multiplied from layer to layer, or from step to step, without end.",
+    )
+)
+def _exploding(e: Evidence, definition: Definition) -> Iterator[Finding]:
+    found = _growth_over_depth(e, definition) or _growth_over_steps(e, definition)
+    if found is not None:
+        yield found
+
+
+def _growth_over_depth(e: Evidence, definition: Definition) -> Finding | None:
+    if len(e.kernels) < 3:
+        return None
+    finite = np.isfinite(e.delta)
+    profile = np.where(finite, e.delta, np.nan)
+    growth = -slope(np.where(np.isneginf(e.delta), np.nan, profile))
+    hidden = e.delta[:, :-1]
+    with np.errstate(all="ignore"):
+        rise = np.where(np.isfinite(hidden[:, 0]), hidden[:, 0] - hidden[:, -1], np.nan)
+        largest = np.fmax.reduce(np.where(np.isfinite(e.gradient), e.gradient, np.nan), axis=1)
+    normalised = len(e.batch_normalised) >= len(e.hidden) / 2 and len(e.batch_normalised) > 0
+    backward = (rise >= EXPLODING_DECADES) & (growth >= (0.3 if normalised else GROWTH_PER_LAYER))
+    backward &= largest > EXPLODING_GRADIENT
+    std = e.whole.log10("activation_std")[:, e.hidden]
+    up = slope(std)
+    with np.errstate(all="ignore"):
+        forward = (std[:, -1] - std[:, 0] >= EXPLODING_DECADES) & (std[:, -1] > 2) & (up >= GROWTH_PER_LAYER)
+    # Before the first NaN the numbers of a layer may already have left the format.
+    forward |= np.isposinf(std[:, -1]) & (std[:, 0] < 30) & np.isfinite(std[:, 0]) & (e.whole.steps == e.start)
+    where = backward | forward
+    early = where[: max(1, len(where) // 20)].any()
+    if not where.any() or not (early or _lasting(where)):
+        return None
+    start, stop = _span(e.whole, where)
+    factor_down = _median(growth[where])
+    usable = std[where & np.isfinite(up)] if (where & np.isfinite(up)).any() else std[where]
+    factor_up = _median(up[where]) if np.isfinite(up[where]).any() else _fitted(usable[0])
+    rows = e.kernels if backward.any() else e.hidden[np.nan_to_num(std[where][0], nan=-9, posinf=99) > 1]
+    level = _median(largest[where])
+    down = f"RMS delta grows by x{_power(factor_down)} a layer on its way down, "
+    up_words = f"the activations by x{_power(factor_up)} a layer on their way up, "
+    return _finding(
+        definition, rows, start, stop,
+        {
+            "factor_per_layer_down": _safe_power(factor_down),
+            "factor_per_layer_up": _safe_power(factor_up),
+            "log10_largest_gradient": level,
+            "log10_last_activation_std": _median(std[where][:, -1]),
+        },
+        f"The signal is multiplied by about {_power(max(factor_down, factor_up, key=_or_low))} in every layer of "
+        f"{_named(e, rows.tolist())}: steps become so large that they destroy what was learned.",
+        (down if math.isfinite(factor_down) else "")
+        + (up_words if math.isfinite(factor_up) else "")
+        + f"up to RMS dW {_power(level)}.",
+    )  # fmt: skip
+
+
+def _or_low(value: float) -> float:
+    return value if math.isfinite(value) else -math.inf
+
+
+def _safe_power(log10: float) -> float:
+    return 10**log10 if log10 < 308 else math.inf
+
+
+def _fitted(profile: Floats) -> float:
+    """Slope of the finite part of one profile."""
+    usable = np.isfinite(profile)
+    if usable.sum() < 2:
+        return math.nan
+    return float(np.polyfit(np.flatnonzero(usable), profile[usable], 1)[0])
+
+
+GROWN = 1.0
+"""Decades that a kernel must have grown by over the run, or within the steps before it broke."""
+
+
+def _growth_over_steps(e: Evidence, definition: Definition) -> Finding | None:
+    if not len(e.kernels):
+        return None
+    window = _before_breaking(e) or e.whole
+    weight = window.log10("weight_rms")[:, e.kernels]
+    weight = np.where(np.isfinite(weight), weight, np.nan)
+    if len(weight) < 2:
+        return None
+    with np.errstate(all="ignore"):
+        first = weight[0]
+        last = np.fmax.reduce(weight, axis=0)
+    grown = last - first
+    # Zero weights that begin to move have grown by any factor, and small ones that reach a proper size are no fault.
+    rows = (grown >= GROWN) & (last > 0)
+    if not rows.any():
+        return None
+    worst = int(np.nanargmax(np.where(rows, grown, -np.inf)))
+    # Exponential growth goes on to the end; a single blow that is then over is another finding's.
+    line = weight[:, worst]
+    usable = np.isfinite(line)
+    rate = float(np.polyfit(window.steps[usable], line[usable], 1)[0]) if usable.sum() > 1 else math.nan
+    if not rate > 0:
+        return None
+    rising = np.flatnonzero(line >= first[worst] + 0.3)
+    start, stop = int(window.steps[max(0, rising[0] - 1)]), window.end_of(len(window) - 1)
+    found = e.kernels[rows]
+    return _finding(
+        definition, found, start, stop,
+        {
+            "factor_per_step": _safe_power(rate),
+            "log10_growth": float(grown[worst]),
+            "log10_largest_weight": float(last[worst]),
+        },
+        f"The weights of {_named(e, found.tolist())} grow and grow: they have become {_power(float(grown[worst]))} "
+        f"times as large.",
+        f"|W| of {e.layers[e.kernels[worst]].name} grows by x{_power(float(grown[worst]))} from step {start} on "
+        f"(fitted x{_safe_power(rate):.3g} a step), to RMS {_power(float(last[worst]))}.",
+    )  # fmt: skip
+
+
+def _before_breaking(e: Evidence) -> Window | None:
+    """The steps up to the first that is not finite, one by one; None if all are."""
+    first = e.first_nonfinite
+    if first is None:
+        return None
+    every = e.source.every
+    window = Window(e.source, max(0, first.step - 40 * every), first.step + every, 64)
+    return window if len(window) else None
+
+
+@rule(
+    Definition(
+        "non-finite",
+        "NaN or Inf",
+        "fault",
+        "delta_rms",
+        "A number is no longer finite, and everything that is computed from it is lost.",
+    )
+)
+def _nonfinite(e: Evidence, definition: Definition) -> Iterator[Finding]:
+    first = e.first_nonfinite
+    if first is None:
+        return
+    kind = {"nan": "NaN", "inf": "Inf"}[first.kind]
+    place = "the loss" if first.layer is None else f"the {first.quantity} of {e.layers[first.layer].name}"
+    rows = range(len(e.layers)) if first.layer is None else [first.layer]
+    before = f"the step before is {first.step - 1}" if first.step > e.start else "the weights are so from the start"
+    found = _finding(
+        definition, rows, first.step, e.stop, {"step": first.step, "step_before": first.step - 1},
+        f"At step {first.step} {place} became {kind}: nothing can be learned any more.",
+        f"First {kind} at step {first.step} in {place}; {before}.",
+    )  # fmt: skip
+    yield found
+
+
+JUMP = 30.0
+"""Factor of the loss within ``WITHIN`` steps that no batch makes by chance."""
+WITHIN = 10
+WEIGHT_JUMP = 1.0
+"""Decades that a kernel grows by within ``WITHIN`` steps."""
+
+
+@rule(
+    Definition(
+        "avalanche",
+        "Avalanche",
+        "fault",
+        "update_ratio",
+        "Loss and updates jump by orders of magnitude within a few steps.",
+    )
+)
+def _avalanche(e: Evidence, definition: Definition) -> Iterator[Finding]:
+    if len(e) < 2 or e.stop - e.start < 3:
+        return
+    for window in _suspects(e):
+        loss = window.high("loss")
+        level = np.where(np.isfinite(loss), loss, np.nan)
+        weights = np.where(np.isfinite(w := window.log10("weight_rms")[:, e.kernels]), w, np.nan)
+        with np.errstate(all="ignore"):
+            # The loss of guessing is where a loss near 0 returns to without any avalanche.
+            floor = np.maximum(level[:-1], e.guessing if math.isfinite(e.guessing) else 1e-300)
+            jump = np.log10(_highest_after(level[:, None])[:, 0] / floor)
+            growth = np.where(np.isnan(after := _highest_after(weights)) | (after < -1), -9.0, after - weights[:-1])
+            growth = np.nan_to_num(np.fmax.reduce(growth, axis=1, initial=-9.0), nan=-9.0)
+        # Each in decades over its own limit, so that the larger of the two leads to the place.
+        size = np.maximum(
+            np.where(growth >= 0.02, np.nan_to_num(jump, nan=-9.0) - math.log10(JUMP), -9.0), growth - WEIGHT_JUMP
+        )
+        size = np.where(np.isfinite(level[:-1]), size, -9.0)
+        if not len(size) or size.max() < 0:
+            continue
+        # The last of equals: the jump is right behind it.
+        at = len(size) - 1 - int(np.argmax(size[::-1]))
+        factor, reason = _safe_power(float(jump[at])), float(growth[at])
+        start = int(window.steps[at])
+        stop = min(window.end_of(len(window) - 1), start + (WITHIN + 1) * window.stride)
+        moved = np.fmax.reduce(weights[at : at + WITHIN + 1], axis=0) - weights[at]
+        rows = e.kernels[np.nan_to_num(moved) >= max(0.01, min(0.3, float(np.nanmax(moved)) / 3))]
+        yield _finding(
+            definition, rows, start, stop,
+            {"loss_factor": factor, "weight_factor": _safe_power(max(reason, 0.0)), "step": start},
+            f"From step {start} on every step makes the next one worse: within {stop - start - 1} steps the loss or "
+            f"the weights grow out of all proportion.",
+            f"From step {start}: loss x{factor:.3g} (above guessing), weights x{_safe_power(max(reason, 0.0)):.3g} "
+            f"within {WITHIN} steps.",
+        )  # fmt: skip
+        return
+
+
+def _highest_after(values: Floats) -> Floats:
+    """(C - 1, ...) largest of the ``WITHIN`` values after each but the last; NaN where there is none."""
+    padded = np.concatenate([values[1:], np.full((WITHIN - 1, values.shape[1]), np.nan)])
+    highest = padded[: len(values) - 1].copy()
+    for ahead in range(1, WITHIN):
+        np.fmax(highest, padded[ahead : ahead + len(highest)], out=highest)
+    return highest
+
+
+def _suspects(e: Evidence) -> Iterator[Window]:
+    """Stretches of steps, one by one, in which something may have jumped."""
+    if e.whole.stride == e.source.every:
+        yield e.whole
+        return
+    broken = _before_breaking(e)
+    if broken is not None:
+        yield broken
+    high, low = e.whole.high("loss"), e.whole.low("loss")
+    following = np.append(high[1:], np.nan)
+    floor = np.maximum(low, e.guessing if math.isfinite(e.guessing) else 0.0)
+    with np.errstate(all="ignore"):
+        jump = np.fmax(high, following) / floor
+        weight = e.whole.columns("weight_rms")
+        cut = slice(0, len(high))
+        tops = np.fmax.reduce(weight.maximum[cut][:, e.kernels], axis=1, initial=0)
+        lows = np.fmax.reduce(weight.minimum[cut][:, e.kernels], axis=1, initial=0)
+        jump = np.fmax(jump, np.fmax(tops, np.append(tops[1:], np.nan)) / lows * JUMP / 10**WEIGHT_JUMP)
+    for column in np.flatnonzero(np.nan_to_num(jump, posinf=0) >= JUMP)[:3]:
+        start = int(e.whole.steps[column])
+        stop = min(e.stop, start + 2 * e.whole.stride + WITHIN)
+        yield Window(e.source, start, stop, 600)
+
+
+# Weights
+
+SHRUNK = -0.7
+"""Decades that a kernel must have lost: a fifth of its largest size is left."""
+
+
+@rule(
+    Definition(
+        "weights-to-zero",
+        "Weights go to zero",
+        "fault",
+        "weight_rms",
+        "The weights of a layer shrink towards zero: what it passes on, up and down, shrinks with them.",
+    )
+)
+def _weights_to_zero(e: Evidence, definition: Definition) -> Iterator[Finding]:
+    if len(e) < 8 or not len(e.kernels):
+        return
+    weight = e.whole.log10("weight_rms")[:, e.kernels]
+    if not np.isfinite(weight[0]).any():
+        return
+    with np.errstate(all="ignore"):
+        lost = weight[-1] - np.fmax.reduce(np.where(np.isfinite(weight), weight, np.nan), axis=0)
+        half = weight[-1] - weight[len(weight) // 2]
+    rows = np.isfinite(weight[0]) & (lost <= SHRUNK) & (half <= 0.1)
+    if not rows.any():
+        return
+    found = e.kernels[rows]
+    worst = int(np.nanargmin(np.where(rows, lost, np.inf)))
+    steps = max(1, int(e.whole.steps[-1] - e.whole.steps[0]))
+    fitted = _safe_power(float(weight[-1, worst] - weight[0, worst]) / steps) if np.isfinite(weight[-1, worst]) else 0.0
+    start, stop = _span(e.whole, (weight[:, rows] <= weight[0, rows] - 0.1).any(axis=1))
+    yield _finding(
+        definition, found, start, stop, {"log10_left": float(lost[worst]), "factor_per_step": fitted},
+        f"The weights of {_named(e, found.tolist())} go to zero: {_power(float(lost[worst]))} of their size is left.",
+        f"|W| of {e.layers[e.kernels[worst]].name} falls to {_power(float(lost[worst]))} of its largest value "
+        f"(x{fitted:.5g} a step): the penalty on weights outweighs the loss.",
+    )  # fmt: skip
+
+
+@rule(
+    Definition(
+        "symmetric",
+        "Symmetric units",
+        "fault",
+        "weight_rms",
+        "All units of a layer start alike, get the same gradient and stay alike: the layer works as one unit.",
+    )
+)
+def _symmetric(e: Evidence, definition: Definition) -> Iterator[Finding]:
+    constant = e.constant
+    if len(e.kernels) < 2:
+        return
+    # A random layer behind it would break the symmetry.
+    rows = constant[:-1] & (constant[1:] | (np.arange(1, len(constant)) == len(constant) - 1) & _output_alike(e))
+    if not rows.any():
+        return
+    found = e.kernels[:-1][rows]
+    zero = bool((e.whole.high("weight_norm")[0, found] == 0).all())
+    still = _median(e.update_ratio[:, 0]) if not zero else -math.inf
+    student = (
+        f"With zero weights no error reaches {_named(e, found.tolist())}: the layers never begin to learn."
+        if zero
+        else f"All units of {_named(e, found.tolist())} are copies of each other: they can do no more than one unit."
+    )
+    expert = (
+        f"W = 0 in {len(found)} hidden layers: delta is exactly 0 below the output, only its bias learns."
+        if zero
+        else f"All weights of {len(found)} hidden layers are equal at step {e.start}, so are all columns of dW."
+    )
+    yield _finding(
+        definition, found, e.start, e.stop, {"layers": len(found), "zero": float(zero), "log10_update": still},
+        student, expert,
+    )  # fmt: skip
+
+
+def _output_alike(e: Evidence) -> bool:
+    """Whether the output's kernel starts constant too: one output unit may, without being called a fault itself."""
+    row = int(e.kernels[-1])
+    size = e.layers[row].weight_size
+    first = Window(e.source, None, e.start + e.source.every, 1)
+    largest, norm = float(first.high("weight_max")[0, row]), float(first.high("weight_norm")[0, row])
+    return abs(largest * math.sqrt(size) - norm) <= (ALIKE if size >= MANY else 1e-4) * norm
+
+
+# Units
+
+SATURATED = 0.5
+DEAD = 0.8
+
+
+@rule(
+    Definition(
+        "saturated",
+        "Saturated units",
+        "warning",
+        "saturated",
+        "Most units of a layer sit where their activation is flat, so hardly any error passes through them.",
+    )
+)
+def _saturated(e: Evidence, definition: Definition) -> Iterator[Finding]:
+    rows = e.acting("saturating")
+    yield from _shares(e, definition, rows, "saturated", SATURATED, "flat", "less than 5 % of the steepest slope")
+
+
+@rule(
+    Definition(
+        "dead",
+        "Dead ReLUs",
+        "fault",
+        "dead",
+        "Units that are 0 for every row: no error passes, so they can't come back by themselves.",
+    )
+)
+def _dead(e: Evidence, definition: Definition) -> Iterator[Finding]:
+    rows = e.acting("dying")
+    if len(rows) and e.constant.any():
+        # Zero weights put every unit at 0 exactly: that is the initializer's fault, and said there.
+        return
+    yield from _shares(e, definition, rows, "dead", DEAD, "dead", "slope exactly 0 for the whole batch")
+
+
+def _shares(
+    e: Evidence, definition: Definition, rows: NDArray[np.int64], key: str, limit: float, word: str, meaning: str
+) -> Iterator[Finding]:
+    """Layers in which a share of units lies above a limit at the end, in every one of the last steps."""
+    if not len(rows) or not e.far_now or not len(e.recent) or e.first_nonfinite is not None:
+        return
+    share = np.median(np.nan_to_num(e.recent.middle(key)[:, rows]), axis=0)
+    over = share >= limit
+    # One layer of many may be so by chance; a fault is where it stops the error, or where it is widespread.
+    if not over.any() or (over.mean() < 0.2 and share.max() < 0.98):
+        return
+    found = rows[over]
+    where = np.asarray((e.whole.middle(key)[:, found] >= limit).any(axis=1))
+    start, stop = _span(e.whole, where) if where.any() else (e.start, e.stop)
+    worst = float(share.max())
+    yield _finding(
+        definition, found, start, stop,
+        {"share": worst, "layers": len(found), "start_share": _share_at_start(e, key, found)},
+        f"In {_named(e, found.tolist())} up to {worst:.0%} of the units are {word}: the error does not get through.",
+        f"{key} {share[over].min():.0%} to {worst:.0%} in {len(found)} of {len(rows)} layers ({meaning}) over the last "
+        f"{len(e.recent)} steps.",
+    )  # fmt: skip
+
+
+def _share_at_start(e: Evidence, key: str, rows: NDArray[np.int64]) -> float:
+    return _median(e.whole.middle(key)[0, rows])
+
+
+# Batch normalisation
+
+BN_LAYERS = 10
+BN_FACTOR = 0.025
+"""log10 of the growth per layer from which on it counts: 1.06. Theory says 1.21 for ReLU (Yang et al. 2019), 1.09 for
+tanh."""
+BN_DECADES = 0.7
+
+
+@rule(
+    Definition(
+        "bn-explosion",
+        "Batch normalisation explodes gently",
+        "note",
+        "delta_rms",
+        "Behind batch normalisation the gradient grows by a constant factor a layer on its way down.",
+    )
+)
+def _bn_explosion(e: Evidence, definition: Definition) -> Iterator[Finding]:
+    if len(e.batch_normalised) < BN_LAYERS or len(e.kernels) < BN_LAYERS:
+        return
+    first, last = int(e.batch_normalised[0]), int(e.batch_normalised[-1])
+    between = (e.kernels >= first - 1) & (e.kernels <= last)
+    if between.sum() < BN_LAYERS:
+        return
+    early = slice(0, max(1, len(e) // 10))
+    profile = np.where(np.isneginf(e.delta), np.nan, e.delta)[early][:, between]
+    growth = -slope(profile)
+    factor = _median(growth)
+    total = _median(profile[:, 0] - profile[:, -1])
+    if not (factor >= BN_FACTOR and total >= BN_DECADES):
+        return
+    rows = e.kernels[between]
+    yield _finding(
+        definition, rows, e.start, e.whole.end_of(early.stop - 1),
+        {"factor_per_layer": _safe_power(factor), "log10_total": total, "layers": len(rows)},
+        f"Batch normalisation keeps the signal up, but at the price that the gradient grows by about "
+        f"{_safe_power(factor):.2f} a layer on its way down.",
+        f"RMS delta grows by x{_safe_power(factor):.3f} a layer over {len(rows)} normalised layers (x{_power(total)}); "
+        f"mean field for ReLU before which BN stands: 1.211 at large batches (Yang et al. 2019).",
+    )  # fmt: skip
+
+
+# Steps
+
+LARGE_UPDATE = -1.0
+"""log10 of update/weight: a tenth of the layer is rewritten in every step."""
+
+
+@rule(
+    Definition(
+        "unstable-rate",
+        "Learning rate above the stability edge",
+        "fault",
+        "update_ratio",
+        "Steps overshoot: each leaps over the valley that it should go down into.",
+    )
+)
+def _unstable_rate(e: Evidence, definition: Definition) -> Iterator[Finding]:
+    if not len(e.kernels) or e.stop - e.start < 8:
+        return
+    if not _sane_at_start(e):
+        return
+    rate = e.whole.high("learning_rate")
+    updates = np.where(np.isneginf(e.update_ratio), np.nan, e.update_ratio)
+    with np.errstate(all="ignore"):
+        largest = np.fmax.reduce(np.where(np.isfinite(updates), updates, np.nan), axis=1)
+    early = Window(e.source, None, min(e.stop, e.start + 40 * e.source.every), 64)
+    loss = early.high("loss")
+    with np.errstate(all="ignore"):
+        ratios = early.log10("update_ratio")[:, e.kernels]
+        first_updates = np.fmax.reduce(np.where(np.isfinite(ratios), ratios, np.nan), axis=1)
+    reference = max(float(loss[0]) if np.isfinite(loss[0]) else e.guessing, e.guessing)
+    peak = float(np.nanmax(np.where(np.isfinite(loss), loss, np.nan), initial=0.0))
+    tail = e.tail[-max(8, len(e.tail) // 4) :]
+    level = float(np.median(tail)) if len(tail) else math.nan
+    blown = peak > 2 * reference and np.nanmax(first_updates, initial=-9) > LARGE_UPDATE
+    high = level > 1.1 * reference and _median(largest[len(largest) // 2 :]) > -2.0
+    swinging = _swings(e)
+    broken = e.first_nonfinite is not None and np.nanmax(largest, initial=-9) > 0
+    if not (blown or high or swinging or broken):
+        return
+    over = np.nan_to_num(np.fmax.reduce(np.where(np.isfinite(updates), updates, np.nan), axis=0), nan=-9) > -1.5
+    rows = e.kernels[over] if over.any() else e.kernels
+    lr = float(np.nanmax(rate)) if np.isfinite(rate).any() else math.nan
+    way = "swings to and fro" if swinging and not blown else "jumps up instead of falling"
+    yield _finding(
+        definition, rows, e.start, e.stop,
+        {
+            "learning_rate": lr,
+            "peak_loss": peak,
+            "level": level,
+            "first_loss": float(loss[0]),
+            "log10_update_ratio": _median(largest),
+            "rising_share": _rising_share(e),
+        },
+        f"The learning rate {lr:g} is too high: the loss {way}, because each step leaps over the valley.",
+        f"Loss {float(loss[0]):.3g} at first, up to {peak:.3g} within {len(loss)} steps, {level:.3g} at last; "
+        f"update/weight up to {_power(float(np.nanmax(largest, initial=-9)))}; the loss rises in "
+        f"{_rising_share(e):.0%} of the last steps (gradient descent is stable for rate x curvature < 2).",
+    )  # fmt: skip
+
+
+def _sane_at_start(e: Evidence) -> bool:
+    """Whether nothing is out of proportion before the first update: else the initial weights are to blame."""
+    first = Window(e.source, None, e.start + e.source.every, 1)
+    loss = float(first.high("loss")[0])
+    gradient = first.log10("gradient_rms")[0, e.kernels]
+    std = first.log10("activation_std")[0, e.kernels]
+    sane = bool((np.isfinite(gradient) | np.isnan(gradient) | np.isneginf(gradient)).all())
+    return (
+        sane
+        and loss <= 4 * e.guessing
+        and _or_low(float(np.nanmax(gradient, initial=-9))) < 1
+        and _or_low(float(np.nanmax(std, initial=-9))) < 1.5
+    )
+
+
+def _rising_share(e: Evidence) -> float:
+    tail = e.tail[-200:]
+    return float(np.mean(np.diff(tail) > 0)) if len(tail) > 1 else 0.0
+
+
+def _swings(e: Evidence) -> bool:
+    """In full batches nothing but too long a step makes the loss rise again and again."""
+    tail = e.tail[-200:]
+    if e.regime != "full batch" or len(tail) < 20:
+        return False
+    change = np.diff(tail)
+    level = float(np.median(tail))
+    return _rising_share(e) >= 0.25 and float(np.median(np.abs(change))) > 0.01 * max(level, 1e-12)
+
+
+# Clipping
+
+ALWAYS = 0.95
+
+
+def _clipped(e: Evidence, window: Window) -> Bools:
+    """(C,) whether clipping changed the gradient of any layer in a step of a column."""
+    raw, cut = window.high("gradient_norm")[:, e.kernels], window.high("clipped_norm")[:, e.kernels]
+    with np.errstate(all="ignore"):
+        return np.asarray((cut < raw * (1 - 1e-6)).any(axis=1))
+
+
+@rule(
+    Definition(
+        "clipping-always",
+        "Clipping acts in every step",
+        "warning",
+        "clipped_norm",
+        "The limit lies below the usual gradient, so clipping sets the size of every step.",
+    )
+)
+def _clipping_always(e: Evidence, definition: Definition) -> Iterator[Finding]:
+    share = _clipping_share(e)
+    if share is None or share < ALWAYS or e.clipping is None:
+        return
+    raw, cut = e.recent.log10("gradient_norm")[:, e.kernels], e.recent.log10("clipped_norm")[:, e.kernels]
+    with np.errstate(all="ignore"):
+        left = np.nanmedian(np.where(np.isfinite(cut - raw), cut - raw, np.nan), axis=0)
+    rows = e.kernels[np.nan_to_num(left) < -1e-6]
+    cosine = _median(e.recent.middle("clip_cosine")[:, rows])
+    turned = f", and turns it (cosine {cosine:.2f})" if cosine < 0.99 else ""
+    smallest = float(np.nanmin(left)) if np.isfinite(left).any() else 0.0
+    yield _finding(
+        definition, rows, e.start, e.stop,
+        {"share": share, "limit": e.clipping.limit, "log10_left": smallest, "cosine": cosine},
+        f"Clipping cuts the gradient in {share:.0%} of the steps: the limit {e.clipping.limit:g} decides how large a "
+        f"step is, not the slope.",
+        f"{e.clipping.way} = {e.clipping.limit:g} acts in {share:.0%} of the steps, leaves down to "
+        f"{_power(smallest)} of the gradient{turned}.",
+    )  # fmt: skip
+
+
+@rule(
+    Definition(
+        "clipping-never",
+        "Clipping never acts",
+        "note",
+        "clipped_norm",
+        "The limit lies above every gradient so far: training is as without clipping.",
+    )
+)
+def _clipping_never(e: Evidence, definition: Definition) -> Iterator[Finding]:
+    share = _clipping_share(e)
+    if share is None or share > 0 or e.clipping is None or e.stop - e.start < 20:
+        return
+    key = "gradient_max" if e.clipping.way == "clipvalue" else "gradient_norm"
+    largest = float(np.nanmax(e.whole.high(key)[:, e.kernels], initial=0.0))
+    yield _finding(
+        definition, e.kernels, e.start, e.stop, {"limit": e.clipping.limit, "largest": largest},
+        f"Clipping has not acted once: no gradient came near the limit {e.clipping.limit:g}.",
+        f"{e.clipping.way} = {e.clipping.limit:g}; the largest {key.replace('_', ' ')} was {largest:.3g}.",
+    )  # fmt: skip
+
+
+def _clipping_share(e: Evidence) -> float | None:
+    """Share of the steps in which clipping acted, 0 only if it never did; None without clipping."""
+    if e.clipping is None or not len(e.kernels) or e.stop - e.start < 8:
+        return None
+    whole = _clipped(e, e.whole)
+    if e.whole.stride == e.source.every or not whole.any():
+        return float(whole.mean())
+    # A column of several steps tells only that it acted in one of them.
+    first = Window(e.source, None, e.start + RECENT * e.source.every, RECENT)
+    return float(np.concatenate([_clipped(e, first), _clipped(e, e.recent)]).mean())
+
+
+# Loss
+
+ENOUGH = 40
+"""Steps that a verdict on the course of the loss needs."""
+
+
+def _course(e: Evidence) -> tuple[float, float, float]:
+    """Level of the last part of the loss, its change from the middle part on (share), and its scatter (share)."""
+    tail = e.tail
+    n = len(tail)
+    earlier, later = tail[n // 3 : 2 * n // 3], tail[2 * n // 3 :]
+    level = float(np.mean(later))
+    change = (level - float(np.mean(earlier))) / max(abs(level), 1e-300)
+    # Scatter about the trend: half of the variance of differences between neighbouring steps.
+    scatter = float(np.sqrt(np.mean(np.diff(later) ** 2) / 2)) / max(abs(level), 1e-300)
+    return level, change, scatter
+
+
+STILL = 0.02
+"""Change of the mean loss over a third of the last steps, as a share of it, below which it stands still."""
+
+
+@rule(
+    Definition(
+        "stopped",
+        "Stopped far from the optimum",
+        "fault",
+        "update_ratio",
+        "The loss hardly falls any more although it is still nearly as high as that of guessing: a plateau.",
+    )
+)
+def _stopped(e: Evidence, definition: Definition) -> Iterator[Finding]:
+    if e.first_nonfinite is not None or len(e.tail) < ENOUGH or not e.far_now:
+        return
+    level, change, scatter = _course(e)
+    error = scatter * math.sqrt(3 / len(e.tail)) * 2
+    if change < -(STILL + error) or level < 0.8 * e.guessing or _is_noise(e):
+        return
+    start = e.stop - 2 * len(e.tail) * e.source.every // 3
+    updates = _median(e.recent.log10("update_ratio")[:, e.kernels])
+    reason = {
+        "full batch": "every step sees all rows, so no noise will shake it off the plateau",
+        "mini-batch": "the noise of the batches is not enough to leave the plateau",
+        "SGD": "not even the noise of single rows leads off the plateau",
+    }[e.regime]
+    numbers = {"loss": level, "guessing": e.guessing, "change": change, "scatter": scatter, "log10_update": updates}
+    yield _finding(
+        definition, e.kernels, max(e.start, start), e.stop, numbers,
+        f"Learning has come to a stop: the loss stays at {level:.3g}, hardly better than guessing ({e.guessing:.3g}).",
+        f"Loss {level:.4g} against {e.guessing:.4g} of guessing, {change:+.2%} over the last third, scatter "
+        f"{scatter:.1%} of it; median update/weight {_power(updates)}: {reason} ({e.regime}).",
+    )  # fmt: skip
+
+
+PLATEAU = 0.1
+"""Share of the run that a plateau lasts at least."""
+
+
+@rule(
+    Definition(
+        "plateau",
+        "Plateau",
+        "note",
+        "update_ratio",
+        "For a while the loss stood still far from the optimum, then it fell again.",
+    )
+)
+def _plateau(e: Evidence, definition: Definition) -> Iterator[Finding]:
+    loss = e.smooth_loss
+    n = len(loss)
+    if n < 20 or not np.isfinite(loss).all():
+        return
+    flat = np.abs(np.log(loss[1:] / loss[:-1])) < STILL / 4 if (loss > 0).all() else np.zeros(n - 1, np.bool_)
+    least = max(3, round(PLATEAU * n))
+    for first, last in _stretches(flat):
+        level = float(np.median(loss[first : last + 1]))
+        drift = abs(math.log(loss[last] / loss[first]))
+        steps = e.whole.end_of(last) - int(e.whole.steps[first])
+        if last - first < least or steps < ENOUGH or drift > 2 * STILL or level < FAR * e.guessing:
+            continue
+        # A running median makes stairs of mere noise, so the loss itself must stand still as well.
+        raw = e.whole.middle("loss")[first : last + 1]
+        third = len(raw) // 3
+        error = float(np.std(np.diff(raw))) / math.sqrt(2 * third)
+        if error > STILL * level or abs(raw[-third:].mean() - raw[:third].mean()) > 2 * STILL * level + error:
+            continue
+        left = float(np.min(loss[last:]))
+        # What goes on to the end has stopped; what falls little is not left yet.
+        if left > 0.8 * level:
+            continue
+        start, stop = int(e.whole.steps[first]), e.whole.end_of(last)
+        updates = _median(e.update_ratio[first : last + 1])
+        noise = {
+            "full batch": "without noise only the slope itself leads off it",
+            "mini-batch": "the noise of the batches helps to leave it",
+            "SGD": "the noise of single rows helps to leave it",
+        }[e.regime]
+        yield _finding(
+            definition, e.kernels, start, stop, {"loss": level, "left_for": left, "log10_update": updates},
+            f"From step {start} to {stop - 1} the loss stood still at {level:.3g}: a plateau, which it then left.",
+            f"Loss {level:.4g} ± {drift / 2:.1%} over {stop - start} steps, then down to {left:.4g}; median "
+            f"update/weight on it {_power(updates)} ({e.regime}: {noise}).",
+        )  # fmt: skip
+        return
+
+
+def _stretches(where: Bools) -> Iterator[tuple[int, int]]:
+    """First and last index of each run of True, the last one counted past its end, longest first."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], where, [False]]).astype(np.int8)))
+    found = [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
+    yield from sorted(found, key=lambda one: one[0] - one[1])
+
+
+NOISY = 0.15
+"""Scatter of the loss from step to step, as a share of its mean, from which on noise decides."""
+
+
+@rule(
+    Definition(
+        "noise",
+        "Noise of the batches decides",
+        "note",
+        "update_ratio",
+        "The loss has come down, then only goes up and down: steps follow the rows of the batch, not the whole set.",
+    )
+)
+def _noise(e: Evidence, definition: Definition) -> Iterator[Finding]:
+    if not _is_noise(e):
+        return
+    level, change, scatter = _course(e)
+    moving = _median(e.recent.log10("update_ratio")[:, e.kernels])
+    start = max(e.start, e.stop - 2 * len(e.tail) * e.source.every // 3)
+    advice = "larger batches or a smaller rate" if e.regime == "SGD" else "a smaller rate or larger batches"
+    yield _finding(
+        definition, e.kernels, start, e.stop,
+        {"loss": level, "change": change, "scatter": scatter, "log10_update": moving},
+        f"The loss goes up and down around {level:.3g} and gets no lower: this is noise, not a plateau; try {advice}.",
+        f"Scatter {scatter:.0%} of the mean loss {level:.3g} from step to step, trend {change:+.1%}, update/weight "
+        f"{_power(moving)} ({e.regime}): the variance of a step's gradient falls as 1/B.",
+    )  # fmt: skip
+
+
+def _is_noise(e: Evidence) -> bool:
+    """Whether the loss stands still, although the weights move, and scatters widely from batch to batch."""
+    if e.first_nonfinite is not None or len(e.tail) < 6 * ENOUGH or e.regime == "full batch":
+        return False
+    level, change, scatter = _course(e)
+    if not 0.15 * e.guessing <= level < 1.2 * e.guessing:
+        return False
+    # Near guessing only a scatter that no plateau has.
+    least = NOISY if level < 0.8 * e.guessing else 2 * NOISY
+    error = 2 * scatter * math.sqrt(3 / len(e.tail))
+    moving = _median(e.recent.log10("update_ratio")[:, e.kernels])
+    return scatter >= least and change >= -(0.05 + error) and moving >= -3

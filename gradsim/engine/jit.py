@@ -1,0 +1,174 @@
+"""Compiling operations: the flags, the signature, and the pointer intrinsics they are written with.
+
+See :mod:`gradsim.engine.layout` for how an operation is called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+from llvmlite import ir
+from numba import types
+from numba.core.ccallback import CFunc
+from numba.core.typing import Signature
+from numba.extending import intrinsic
+
+# Never fastmath=True: "nnan" and "ninf" let the compiler drop the search for NaN and Inf, which is the job here.
+FAST = {"nsz", "arcp", "contract", "afn", "reassoc"}
+# Range reductions lose their second constant to "reassoc", so the elementary functions go without.
+EXACT = {"nsz", "contract"}
+
+INTS = types.CPointer(types.int64)
+FLOATS = types.CPointer(types.float64)
+Source = Callable[..., None]
+"""An operation before it is compiled."""
+
+OPERATION = types.void(INTS, FLOATS, INTS, FLOATS, FLOATS)
+
+
+def inline(function: Callable[..., Any]) -> Any:
+    """A scalar helper for use inside operations."""
+    return numba.njit(fastmath=FAST, error_model="numpy")(function)
+
+
+def compiled(function: Callable[..., None]) -> tuple[int, str, bytes, Any]:
+    """Compiles an operation.
+
+    Args:
+        function: ``(a, f, ci, cf, out)``, written for numba's nopython mode.
+
+    Returns:
+        Its address, its name in the object code, the object code, and what has to be kept alive.
+    """
+    # Typed as anything: name and library are not public, and numba's own cache is built on them.
+    made: Any = CFunc(
+        function,
+        (OPERATION.args, OPERATION.return_type),
+        {},
+        {"fastmath": FAST, "error_model": "numpy", "nopython": True},
+    )
+    made.compile()
+    code = made._library.serialize_using_object_code()[2][0]
+    return int(made.address), made._wrapper_name, code, made
+
+
+def _pointer(kind: Any) -> Any:
+    @intrinsic
+    def at(typingctx: Any, address: Any) -> Any:
+        signature: Signature = types.CPointer(kind)(types.int64)
+
+        def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+
+        return signature, codegen
+
+    return at
+
+
+_POINTERS = {types.float32: _pointer(types.float32), types.float64: _pointer(types.float64)}
+
+floats_at = _POINTERS[types.float64]
+ints_at = _pointer(types.int64)
+
+
+def values_at(dtype: str) -> Any:
+    """The intrinsic that turns an address into a pointer to "float32" or "float64"."""
+    return _POINTERS[getattr(types, dtype)]
+
+
+def _address_intrinsic() -> Any:
+    @intrinsic
+    def address_of(typingctx: Any, pointer: Any) -> Any:
+        signature: Signature = types.int64(pointer)
+
+        def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return builder.ptrtoint(arguments[0], ir.IntType(64))
+
+        return signature, codegen
+
+    return address_of
+
+
+address_of = _address_intrinsic()
+
+
+@intrinsic
+def call_operation(typingctx: Any, function: Any, a: Any, f: Any, ci: Any, cf: Any, out: Any) -> Any:
+    """Calls the operation at an address; all arguments are addresses."""
+    signature: Signature = types.void(*[types.int64] * 6)
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [pointer] * 5)
+        target = builder.inttoptr(arguments[0], kind.as_pointer())
+        builder.call(target, [builder.inttoptr(argument, pointer) for argument in arguments[1:]])
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic
+def floor(typingctx: Any, x: Any) -> Any:
+    """The next lower whole number, as a float of the same kind; unlike ``math.floor`` it vectorises."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        function = builder.module.declare_intrinsic("llvm.floor", [arguments[0].type])
+        return builder.call(function, arguments)
+
+    return x(x), codegen
+
+
+def _layout(kind: Any) -> tuple[Any, int, int, float]:
+    """Integer type, bias, width of the fraction and the rounding constant of a float type."""
+    if kind == ir.FloatType():
+        return ir.IntType(32), 127, 23, 12582912.0
+    return ir.IntType(64), 1023, 52, 6755399441055744.0
+
+
+@intrinsic
+def two_to(typingctx: Any, n: Any) -> Any:
+    """``2**n`` for a float that holds a whole number within the exponent's range.
+
+    The number is read from the low bits after adding a constant, which is defined for every input, NaN included,
+    where a conversion to an integer is not.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = arguments[0].type
+        integer, bias, fraction, constant = _layout(kind)
+        bits = builder.bitcast(builder.fadd(arguments[0], ir.Constant(kind, constant)), integer)
+        exponent = builder.shl(builder.add(bits, ir.Constant(integer, bias)), ir.Constant(integer, fraction))
+        return builder.bitcast(exponent, kind)
+
+    return n(n), codegen
+
+
+@intrinsic
+def magnitude_bits(typingctx: Any, x: Any) -> Any:
+    """The bits of ``|x|`` as an integer.
+
+    Their order is that of the values, with Inf and NaN on top, and unlike a maximum of floats the maximum of
+    integers vectorises without a promise that no NaN occurs.
+    """
+    result = types.int32 if x == types.float32 else types.int64
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        integer, _, _, _ = _layout(arguments[0].type)
+        mask = (1 << (integer.width - 1)) - 1
+        return builder.and_(builder.bitcast(arguments[0], integer), ir.Constant(integer, mask))
+
+    return result(x), codegen
+
+
+@intrinsic
+def from_bits(typingctx: Any, bits: Any) -> Any:
+    """The float whose bits an int32 or int64 holds."""
+    result = types.float32 if bits == types.int32 else types.float64
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = ir.FloatType() if arguments[0].type.width == 32 else ir.DoubleType()
+        return builder.bitcast(arguments[0], kind)
+
+    return result(bits), codegen

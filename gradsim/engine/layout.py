@@ -1,0 +1,270 @@
+"""How operations are called: the places of their arguments, of the context and of the record.
+
+Every operation is a C function ``void(int64* a, double* f, int64* ci, double* cf, double* out)``:
+
+- ``a``: its integer arguments: addresses, sizes, places in the record (one enumeration for each kind below);
+- ``f``: its constant float arguments;
+- ``ci``, ``cf``: the context of the step (:class:`Context`, :class:`Figures`);
+- ``out``: the record of the step, ``(layers, columns)`` float64.
+"""
+
+from __future__ import annotations
+
+import enum
+
+from gradsim.telemetry.quantities import LAYER_COLUMNS
+
+WORD = 8
+# Words of one record in a program: the function, its integer and its float arguments.
+INT_ARGUMENTS = 23
+FLOAT_ARGUMENTS = 8
+RECORD_WORDS = 1 + INT_ARGUMENTS + FLOAT_ARGUMENTS
+
+
+class Context(enum.IntEnum):
+    """Places in ``ci``, the integer context."""
+
+    ROWS = 0
+    TRAINING = 1
+    STEP = 2
+    EPOCH = 3
+    POSITION = 4
+    NONFINITE = 5
+    SEED = 6
+    SIZE = 8
+
+
+class Figures(enum.IntEnum):
+    """Places in ``cf``, the float context of one step.
+
+    The first six are what is recorded of a step, in telemetry's order; then come the options and
+    coefficients of the optimizer's rule, and the sums that one operation leaves to the next.
+    """
+
+    LOSS = 0
+    ACCURACY = 1
+    GLOBAL_NORM = 2
+    LEARNING_RATE = 3
+    EPOCH = 4
+    ROWS = 5
+    CLIP = 6
+    DECAY = 7
+    COEFFICIENTS = 8
+    GRADIENT_SQUARES = 16
+    GRADIENT_MAX = 17
+    UPDATE_SQUARES = 18
+    WEIGHT_SQUARES = 19
+    WEIGHT_MAX = 20
+    SIZE = 24
+
+
+ROWS = int(Context.ROWS)
+NONFINITE = int(Context.NONFINITE)
+
+TILE = 512
+"""Entries that are worked on together where rows are shorter: a loop over one short row costs more than its content."""
+
+COLUMNS = len(LAYER_COLUMNS)
+"""Values per layer in a record."""
+
+DELTA_NORM = LAYER_COLUMNS.index("delta_norm")
+DELTA_MAX = LAYER_COLUMNS.index("delta_max")
+DELTA_NAN = LAYER_COLUMNS.index("delta_nan")
+DELTA_INF = LAYER_COLUMNS.index("delta_inf")
+GRADIENT_NORM = LAYER_COLUMNS.index("gradient_norm")
+GRADIENT_MAX = LAYER_COLUMNS.index("gradient_max")
+GRADIENT_NAN = LAYER_COLUMNS.index("gradient_nan")
+GRADIENT_INF = LAYER_COLUMNS.index("gradient_inf")
+WEIGHT_NORM = LAYER_COLUMNS.index("weight_norm")
+WEIGHT_MAX = LAYER_COLUMNS.index("weight_max")
+WEIGHT_NAN = LAYER_COLUMNS.index("weight_nan")
+WEIGHT_INF = LAYER_COLUMNS.index("weight_inf")
+UPDATE_NORM = LAYER_COLUMNS.index("update_norm")
+ACTIVATION_MEAN = LAYER_COLUMNS.index("activation_mean")
+ACTIVATION_STD = LAYER_COLUMNS.index("activation_std")
+ACTIVATION_NAN = LAYER_COLUMNS.index("activation_nan")
+ACTIVATION_INF = LAYER_COLUMNS.index("activation_inf")
+SATURATED = LAYER_COLUMNS.index("saturated")
+DEAD = LAYER_COLUMNS.index("dead")
+CLIPPED_NORM = LAYER_COLUMNS.index("clipped_norm")
+CLIP_COSINE = LAYER_COLUMNS.index("clip_cosine")
+
+DELTA = (DELTA_NORM, DELTA_MAX, DELTA_NAN, DELTA_INF)
+GRADIENT = (GRADIENT_NORM, GRADIENT_MAX, GRADIENT_NAN, GRADIENT_INF)
+WEIGHT = (WEIGHT_NORM, WEIGHT_MAX, WEIGHT_NAN, WEIGHT_INF)
+
+
+class Forward(enum.IntEnum):
+    """Arguments: pre-activation, output, bias or 0, width, place in the record, scratch of ``TILE`` and a row."""
+
+    Z = 0
+    Y = 1
+    BIAS = 2
+    WIDTH = 3
+    PLACE = 4
+    SCRATCH = 5
+
+
+class Backward(enum.IntEnum):
+    """Arguments: gradient of the output, turned into delta in place; pre-activation, output, scratch of one row,
+    width, place in the record."""
+
+    D = 0
+    Z = 1
+    Y = 2
+    SCRATCH = 3
+    WIDTH = 4
+    PLACE = 5
+
+
+class Delta(enum.IntEnum):
+    """Arguments: delta, its sums by column (the bias' gradient) or 0, scratch of as much, width, place."""
+
+    D = 0
+    COLUMN_SUMS = 1
+    SCRATCH = 2
+    WIDTH = 3
+    PLACE = 4
+
+
+class Output(enum.IntEnum):
+    """Arguments: the outputs of a layer, their width, its place in the record."""
+
+    Y = 0
+    WIDTH = 1
+    PLACE = 2
+
+
+class LearnedSlope(enum.IntEnum):
+    """Arguments of PReLU: input, output, slopes, gradient of the output (becomes that of the input), gradient of the
+    slopes, width, place in the record."""
+
+    X = 0
+    Y = 1
+    ALPHA = 2
+    D = 3
+    GRADIENT = 4
+    WIDTH = 5
+    PLACE = 6
+
+
+class Batch(enum.IntEnum):
+    """Arguments: data, targets, where they are gathered (0: used where they lie), order of the rows or 0 for as
+    they come, rows of the data, of a batch; width of both; whether the order is mixed in each epoch."""
+
+    X = 0
+    TARGET = 1
+    X_BATCH = 2
+    TARGET_BATCH = 3
+    ORDER = 4
+    ROWS = 5
+    SIZE = 6
+    X_WIDTH = 7
+    TARGET_WIDTH = 8
+    SHUFFLE = 9
+
+
+class Losing(enum.IntEnum):
+    """Arguments: output, pre-activation of the output (for a fused loss), targets, gradient to write, outputs,
+    whether accuracy is counted."""
+
+    P = 0
+    Z = 1
+    TARGET = 2
+    D = 3
+    WIDTH = 4
+    COUNT = 5
+
+
+class Penalty(enum.IntEnum):
+    """Arguments of a regularizer: kernel, its gradient (0: only the loss), size; floats: l1, l2."""
+
+    W = 0
+    G = 1
+    SIZE = 2
+
+
+class Normalisation(enum.IntEnum):
+    """Arguments; gamma, beta and their gradients are 0 where there is none.
+
+    MEAN and INVERSE hold the batch's mean and inverse deviation between forward and backward pass: one value per
+    column for batch normalisation, one per row for layer normalisation. BATCH tells whether a training step uses the
+    batch's statistics (a frozen layer does not). DX is 0 if the gradient of the input is not needed.
+    """
+
+    X = 0
+    Y = 1
+    GAMMA = 2
+    BETA = 3
+    MOVING_MEAN = 4
+    MOVING_VARIANCE = 5
+    MEAN = 6
+    INVERSE = 7
+    WIDTH = 8
+    BATCH = 10
+    D = 11
+    DX = 12
+    GAMMA_GRADIENT = 13
+    BETA_GRADIENT = 14
+    SCRATCH = 15
+
+
+class Constants(enum.IntEnum):
+    """Float arguments."""
+
+    EPSILON = 0
+    MOMENTUM = 1
+
+
+class Dropping(enum.IntEnum):
+    """Arguments of dropout, the same forward and backward. NUMBER tells the dropout layers apart."""
+
+    X = 0
+    Y = 1
+    WIDTH = 2
+    NUMBER = 3
+
+
+class Product(enum.IntEnum):
+    """Arguments of ``C = A B``: addresses, strides in bytes, sizes; M or K is the number of rows of the batch if -1."""
+
+    A = 0
+    A_ROW = 1
+    A_INNER = 2
+    B = 3
+    B_INNER = 4
+    C = 5
+    C_ROW = 6
+    M = 7
+    N = 8
+    K = 9
+
+
+class Transposition(enum.IntEnum):
+    """Arguments of ``Z = X`` transposed."""
+
+    X = 0
+    Z = 1
+    ROWS = 2
+    COLUMNS = 3
+
+
+class Sum(enum.IntEnum):
+    """Arguments of sums and copies over the rows of the batch."""
+
+    X = 0
+    Y = 1
+    Z = 2
+    WIDTH = 3
+
+
+class Update(enum.IntEnum):
+    """Arguments of everything here: weights, gradient, up to three slots, size; place in the record, or -1 for an
+    array that is not shown (a bias); whether the gradient has been measured before it was clipped."""
+
+    W = 0
+    G = 1
+    SLOT = 2
+    SIZE = 5
+    PLACE = 6
+    MEASURED = 7

@@ -1,0 +1,467 @@
+"""The trainer: an experiment in memory, moved forward some steps at a time."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gradsim import data as datasets
+from gradsim.engine import interpreter
+from gradsim.engine.layout import COLUMNS, Context, Figures
+from gradsim.engine.memory import Array, Region
+from gradsim.engine.plan import Operation, Plan
+from gradsim.model.experiment import Experiment
+from gradsim.nn import optimizers
+from gradsim.nn.spec import Fault
+from gradsim.telemetry.quantities import LAYER_COLUMNS, STEP_COLUMNS
+from gradsim.telemetry.recording import Layer as LayerRow
+
+assert STEP_COLUMNS == ("loss", "accuracy", "global_gradient_norm", "learning_rate", "epoch", "rows")
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+
+CHUNK = 128
+"""The most steps of one call into the compiled loop."""
+
+
+class Chunk(NamedTuple):
+    """The record of consecutive steps, as :meth:`gradsim.telemetry.recorder.Recorder.append` takes it.
+
+    Attributes:
+        first_step: Number of the first one, from 0.
+        layers: Shape ``(steps, layers, len(LAYER_COLUMNS))``.
+        steps: Shape ``(steps, len(STEP_COLUMNS))``.
+    """
+
+    first_step: int
+    layers: Floats
+    steps: Floats
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+
+class Metrics(NamedTuple):
+    """Loss and accuracy of a whole set; accuracy is NaN for a regression."""
+
+    loss: float
+    accuracy: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Gradients:
+    """One backward pass.
+
+    Attributes:
+        loss: Mean over the rows, penalties included.
+        delta: Per layer of the expanded stack dL/d(pre-activation), shape ``(rows, units)``; None for Flatten.
+        weights: Per array, in Keras' ``get_weights()`` order, dL/dW; None for an array that is not trained.
+        pre_activations: Per layer, shape ``(rows, units)``.
+        activations: Per layer, shape ``(rows, units)``.
+    """
+
+    loss: float
+    delta: list[Array | None]
+    weights: list[Array | None]
+    pre_activations: list[Array]
+    activations: list[Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class Snapshot:
+    """Everything that a run goes on from, bit for bit: weights, slots, counters."""
+
+    arrays: tuple[Array, ...]
+    context: np.ndarray[Any, np.dtype[np.int64]]
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return int(self.context[Context.STEP])
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it holds."""
+        return sum(array.nbytes for array in self.arrays)
+
+
+class Trainer:
+    """Trains an experiment. Belongs to one thread at a time; releases the GIL while steps are computed.
+
+    Args:
+        experiment: What to train.
+        weights: Arrays to start from, in Keras' ``get_weights()`` order; drawn from the seed if None.
+        stop_on_nonfinite: End a call after the step in which the first NaN or Inf occurs.
+        recording: False leaves out the statistics (to measure what they cost).
+
+    Raises:
+        gradsim.model.stack.StackError: if the stack can't be computed.
+        gradsim.data.DataError: if the data can't be used, or not with so many outputs.
+        ValueError: if ``weights`` do not fit.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        weights: Sequence[Array] | None = None,
+        *,
+        stop_on_nonfinite: bool = False,
+        recording: bool = True,
+    ) -> None:
+        self.experiment = experiment
+        self.stop_on_nonfinite = stop_on_nonfinite
+        self.stack = experiment.stack()
+        self.dataset = datasets.load(experiment.data)
+        if len(self.stack.output_shape) != 1:
+            raise datasets.DataError([_not_flat(self.stack.output_shape)])
+        targets, targets_val = self.dataset.targets(self.stack.output_shape[0])
+        self._x, self._y = self._flat(self.dataset.x_train), self._flat(targets)
+        self._validation = (
+            None
+            if self.dataset.x_val is None or targets_val is None or not len(targets_val)
+            else (self._flat(self.dataset.x_val), self._flat(targets_val))
+        )
+        total = len(self._x)
+        whole = experiment.batch_size is None or experiment.batch_size >= total
+        # The mean over all rows does not depend on their order, so a full batch is used where it lies.
+        rows = total if whole else int(experiment.batch_size or 0)
+        self.plan = Plan(
+            self.stack,
+            experiment.loss,
+            experiment.optimizer,
+            experiment.dtype,
+            rows,
+            recording=recording,
+            accuracy=self.dataset.task != "regression",
+            data=(int(self._x.ctypes.data), int(self._y.ctypes.data)) if whole else (0, 0),
+        )
+        self._order = None if whole else np.arange(total, dtype=np.int64)
+        self._context = np.zeros(Context.SIZE, np.int64)
+        self._context[Context.TRAINING] = 1
+        self._context[Context.SEED] = experiment.seed
+        self._record = np.full((CHUNK, len(self.stack.layers), COLUMNS), np.nan)
+        self._record[:, :, [LAYER_COLUMNS.index(key) for key in LAYER_COLUMNS if key.endswith(("_nan", "_inf"))]] = 0
+        self._seconds_per_step = 1e-3
+        self.layer_table: tuple[LayerRow, ...] = self.plan.layer_table()
+        self._assemble()
+        self.set_weights(self.stack.initial_weights(experiment.seed) if weights is None else weights)
+
+    def _flat(self, array: Array) -> Array:
+        return np.ascontiguousarray(array.reshape(len(array), -1), dtype=self.experiment.dtype)
+
+    def _assemble(self) -> None:
+        take = self.plan.take_operation(self._x, self._y, self._order, shuffle=self.experiment.shuffle)
+        self._training = self.plan.program([take, *self.plan.training_operations()])
+
+    # Where the run stands
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return int(self._context[Context.STEP])
+
+    @property
+    def epoch(self) -> int:
+        """Epochs done, the running one not counted."""
+        done = int(self._context[Context.EPOCH])
+        return done + 1 if self._context[Context.POSITION] >= len(self._x) else done
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Updates of an epoch: rows / batch size, rounded up."""
+        return -(-len(self._x) // self.plan.rows)
+
+    @property
+    def steps_to_epoch_end(self) -> int:
+        """Steps until every row of the running epoch has been used; a whole epoch's if one has just ended."""
+        left = len(self._x) - int(self._context[Context.POSITION])
+        return -(-left // self.plan.rows) if left > 0 else self.steps_per_epoch
+
+    @property
+    def nonfinite(self) -> bool:
+        """True once a NaN or Inf has occurred."""
+        return bool(self._context[Context.NONFINITE])
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of weights, gradients, slots and activations together."""
+        return self.plan.arena.nbytes
+
+    def batch_rows(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Indices of the training rows of the last step."""
+        rows, end = int(self._context[Context.ROWS]), int(self._context[Context.POSITION])
+        return np.arange(end - rows, end) if self._order is None else self._order[end - rows : end].copy()
+
+    # Training
+
+    def advance(self, steps: int) -> Chunk:
+        """Does ``steps`` steps; fewer if it stops at the first non-finite value.
+
+        Cutting a run into calls of any length does not change it.
+        """
+        first = self.step
+        of_layers, of_steps, done = [], [], 0
+        while done < steps:
+            count = min(CHUNK, steps - done)
+            figures = self.plan.figures(np.arange(self.step, self.step + count, dtype=np.float64))
+            ran = interpreter.run(
+                self._training,
+                self._context,
+                figures,
+                self._record,
+                steps=count,
+                stop_on_nonfinite=self.stop_on_nonfinite and not self.nonfinite,
+            )
+            of_layers.append(self._record[:ran].copy())
+            of_steps.append(figures[:ran, : len(STEP_COLUMNS)].copy())
+            done += ran
+            if ran < count:
+                break
+        return Chunk(first, np.concatenate(of_layers), np.concatenate(of_steps))
+
+    def advance_for(self, seconds: float, at_most: int = CHUNK) -> Chunk:
+        """Does about as many steps as take ``seconds``: at least one, at most ``at_most``."""
+        count = max(1, min(at_most, CHUNK, int(seconds / self._seconds_per_step)))
+        started = time.perf_counter()
+        chunk = self.advance(count)
+        taken = (time.perf_counter() - started) / max(1, len(chunk))
+        # Follows a slower machine at once and a faster one by and by, so that one hiccup does not stretch a call.
+        self._seconds_per_step = max(taken, self._seconds_per_step * 0.7)
+        return chunk
+
+    def apply_live(self, optimizer: optimizers.Optimizer) -> None:
+        """Changes learning rate, clipping or schedule from the next step on; weights and slots stay.
+
+        Raises:
+            ValueError: if the optimizer is of another kind or keeps other slots.
+        """
+        if type(optimizer) is not type(self.plan.optimizer):
+            raise ValueError(
+                f"a running training can't go from {type(self.plan.optimizer).__name__} to {type(optimizer).__name__}"
+            )
+        self.plan.set_optimizer(optimizer)
+        self.experiment = dataclasses.replace(self.experiment, optimizer=optimizer)
+        self._assemble()
+
+    def phases(self) -> Iterator[str]:
+        """One step taken apart: does the forward pass and yields "forward", then "loss", "backward", "clip", "update".
+
+        What each phase computed can be read between them. The finished step equals that of :meth:`advance`; its record
+        is had from :meth:`phase_record` after the last phase.
+        """
+        take = self.plan.take_operation(self._x, self._y, self._order, shuffle=self.experiment.shuffle)
+        parts: list[tuple[str, list[Operation]]] = [
+            ("forward", [take, *self.plan.forward_operations()]),
+            ("loss", [self.plan.loss_operation]),
+            ("backward", self.plan.backward_operations()),
+            ("clip", self.plan.clip_operations()),
+            ("update", self.plan.apply_operations()),
+        ]
+        figures = self.plan.figures(np.array([self.step], np.float64))
+        for name, operations in parts:
+            before = self._context[Context.STEP]
+            interpreter.run(self.plan.program(operations), self._context, figures, self._record[:1])
+            self._context[Context.STEP] = before
+            self._phase_figures = figures
+            yield name
+        self._context[Context.STEP] += 1
+
+    def phase_record(self) -> Chunk:
+        """What has been recorded of the step that :meth:`phases` takes apart, so far."""
+        steps = self._phase_figures[:, : len(STEP_COLUMNS)].copy()
+        return Chunk(self.step, self._record[:1].copy(), steps)
+
+    # Weights and state
+
+    def weights(self) -> list[Array]:
+        """Copies of all arrays, in Keras' ``get_weights()`` order."""
+        return [self._array(variable.region).copy() for variable in self.plan.variables]
+
+    def set_weights(self, weights: Sequence[Array]) -> None:
+        """Replaces all arrays.
+
+        Raises:
+            ValueError: if number or shapes differ.
+        """
+        wanted = [variable.weight.shape for variable in self.plan.variables]
+        found = [np.shape(array) for array in weights]
+        if wanted != found:
+            for number, (allowed, received) in enumerate(zip(wanted, found, strict=False)):
+                if allowed != received:
+                    name = self.plan.variables[number].placed.name
+                    raise ValueError(f"weights[{number}] ({name}): must have the shape {allowed} (received {received})")
+            raise ValueError(f"weights: must be {len(wanted)} arrays (received {len(found)})")
+        for variable, array in zip(self.plan.variables, weights, strict=True):
+            with np.errstate(over="ignore"):
+                self._array(variable.region)[...] = array
+
+    def snapshot(self) -> Snapshot:
+        """Copies of everything that the run goes on from."""
+        return Snapshot(tuple(array.copy() for array in self._state()), self._context.copy())
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Goes back (or on) to a snapshot of this trainer, or of one of the same experiment."""
+        for array, kept in zip(self._state(), snapshot.arrays, strict=True):
+            array[...] = kept
+        self._context[...] = snapshot.context
+        self._restore_order()
+
+    def _restore_order(self) -> None:
+        if self._order is None or not self.experiment.shuffle or not 0 < self._context[Context.POSITION] < len(self._x):
+            return
+        # The order is a function of seed and epoch: take the first batch of the epoch again to have it mixed.
+        context = self._context.copy()
+        context[Context.POSITION] = 0
+        take = self.plan.take_operation(self._x, self._y, self._order, shuffle=True)
+        interpreter.run(self.plan.program([take]), context, np.zeros((1, Figures.SIZE)), self._record[:1])
+
+    def _state(self) -> Iterator[Array]:
+        for variable in self.plan.variables:
+            yield self._array(variable.region)
+            for slot in variable.slots:
+                yield self._array(slot)
+
+    def _array(self, region: Region) -> Array:
+        return self.plan.arena.array(region)
+
+    # Looking inside: what the last step left in memory
+
+    def _main(self, row: int) -> Any:
+        main = self.stack.layers[row].main_weight
+        return next((v for v in self.plan.variables if v.placed.index == row and v.weight is main), None)
+
+    def weight_matrix(self, row: int) -> Array | None:
+        """The main weight of a layer (a kernel is ``(inputs, outputs)``), or None."""
+        variable = self._main(row)
+        return None if variable is None else self._array(variable.region).copy()
+
+    def gradient_matrix(self, row: int) -> Array | None:
+        """The gradient of the main weight in the last step, after clipping, or None."""
+        variable = self._main(row)
+        return None if variable is None or variable.gradient is None else self._array(variable.gradient).copy()
+
+    def activation_matrix(self, row: int) -> Array:
+        """Outputs of a layer in the last step, shape ``(rows, units)``."""
+        return self._rows_of(self.plan.lowered[row].output, int(np.prod(self.stack.layers[row].output_shape)))
+
+    def _rows_of(self, region: Region | int, width: int) -> Array:
+        rows = int(self._context[Context.ROWS])
+        if isinstance(region, int):
+            return self._x[:rows].copy()
+        return self._array(region).reshape(-1)[: rows * width].reshape(rows, width).copy()
+
+    # Evaluation
+
+    def evaluate(self, split: str = "validation", between: Callable[[], object] | None = None) -> Metrics:
+        """Loss and accuracy in inference mode over the whole "validation" or "train" set; NaN if there is none.
+
+        Args:
+            between: Called between two batches; what it raises ends the evaluation.
+        """
+        pair = self._validation if split == "validation" else (self._x, self._y)
+        if pair is None:
+            return Metrics(float("nan"), float("nan"))
+        x, y = pair
+        loss = accuracy = 0.0
+        for rows, figures in self._infer(x, y):
+            loss += figures[Figures.LOSS] * rows / len(x)
+            accuracy += figures[Figures.ACCURACY] * rows / len(x)
+            if between is not None:
+                between()
+        return Metrics(float(loss), float(accuracy))
+
+    def predict(self, x: Array) -> Array:
+        """Outputs for rows of data, shape ``(rows, *input_shape)`` or ``(rows, inputs)``, in inference mode."""
+        rows_in = self._checked(x)
+        targets = np.zeros((len(rows_in), self.plan.outputs), self.plan.dtype)
+        found = np.empty((len(rows_in), self.plan.outputs), self.plan.dtype)
+        done = 0
+        for rows, _ in self._infer(rows_in, targets):
+            found[done : done + rows] = self._rows_of_inference(rows)
+            done += rows
+        return found
+
+    def _checked(self, x: Array) -> Array:
+        array = np.asarray(x)
+        if array.ndim == 0 or array.size != len(array) * self.plan.inputs:
+            raise ValueError(f"x: must have the shape (rows, {self.plan.inputs}) (received {array.shape})")
+        return self._flat(array)
+
+    def _rows_of_inference(self, rows: int) -> Array:
+        result = self._inference_plan.result
+        assert isinstance(result, Region)
+        return self._inference_plan.arena.array(result).reshape(-1)[: rows * self.plan.outputs].reshape(rows, -1)
+
+    @functools.cached_property
+    def _inference_plan(self) -> Plan:
+        """A plan of its own for inference, with the training's weights, so that what the last step left stays."""
+        return Plan(
+            self.stack, self.experiment.loss, optimizers.SGD(), self.experiment.dtype, min(256, len(self._x)),
+            accuracy=self.plan.accuracy,
+        )  # fmt: skip
+
+    def _infer(self, x: Array, y: Array) -> Iterator[tuple[int, Floats]]:
+        plan = self._inference_plan
+        for mine, theirs in zip(plan.variables, self.plan.variables, strict=True):
+            plan.arena.array(mine.region)[...] = self._array(theirs.region)
+        order = np.arange(len(x), dtype=np.int64)
+        take = plan.take_operation(x, y, order, shuffle=False)
+        program = plan.program([take, *plan.forward_operations(), plan.loss_operation])
+        context = np.zeros(Context.SIZE, np.int64)
+        record = np.empty((1, len(self.stack.layers), COLUMNS))
+        for start in range(0, len(x), plan.rows):
+            figures = np.zeros((1, Figures.SIZE))
+            interpreter.run(program, context, figures, record)
+            yield min(plan.rows, len(x) - start), figures[0]
+
+    def gradients(self, x: Array, y: Array) -> Gradients:
+        """One backward pass in training mode over all given rows, with the present weights; nothing is updated.
+
+        Args:
+            x: Shape ``(rows, *input_shape)``.
+            y: Targets, shape ``(rows, outputs)``.
+        """
+        rows_in = self._checked(x)
+        targets = np.asarray(y)
+        if targets.shape != (len(rows_in), self.plan.outputs):
+            wanted = (len(rows_in), self.plan.outputs)
+            raise ValueError(f"y: must have the shape {wanted} (received {targets.shape})")
+        plan = Plan(
+            self.stack, self.experiment.loss, self.experiment.optimizer, self.experiment.dtype, len(rows_in),
+            keep_deltas=True, accuracy=self.plan.accuracy,
+        )  # fmt: skip
+        for mine, theirs in zip(plan.variables, self.plan.variables, strict=True):
+            plan.arena.array(mine.region)[...] = self._array(theirs.region)
+        targets = self._flat(targets)
+        order = np.arange(len(rows_in), dtype=np.int64)
+        take = plan.take_operation(rows_in, targets, order, shuffle=False)
+        operations = [take, *plan.forward_operations(), plan.loss_operation, *plan.backward_operations()]
+        figures = np.zeros((1, Figures.SIZE))
+        context = self._context.copy()
+        context[Context.POSITION] = 0
+        record = np.empty((1, len(self.stack.layers), COLUMNS))
+        interpreter.run(plan.program(operations), context, figures, record)
+
+        def read(region: Region | int, width: int) -> Array:
+            if isinstance(region, int):
+                return rows_in.copy()
+            return plan.arena.array(region).reshape(-1)[: len(rows_in) * width].reshape(-1, width).copy()
+
+        widths = [int(np.prod(placed.output_shape)) for placed in self.stack.layers]
+        return Gradients(
+            float(figures[0, Figures.LOSS]),
+            [None if low.delta is None else read(low.delta, w) for low, w in zip(plan.lowered, widths, strict=True)],
+            [None if v.gradient is None else plan.arena.array(v.gradient).copy() for v in plan.variables],
+            [read(low.before, w) for low, w in zip(plan.lowered, widths, strict=True)],
+            [read(low.output, w) for low, w in zip(plan.lowered, widths, strict=True)],
+        )
+
+
+def _not_flat(shape: tuple[int, ...]) -> Fault:
+    sizes = " x ".join(map(str, shape))
+    return Fault("layers", "must end in a flat row of outputs: add Flatten and Dense", sizes)

@@ -1,0 +1,177 @@
+"""Explicit vectors: the inner kernels of a matrix product and of a transposition, as intrinsics.
+
+LLVM's loop vectoriser does not find the register tiling that a matrix product lives on, so the tile is spelled out:
+``rows`` x ``vectors`` accumulators stay in registers while the kernel walks along the inner dimension.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import llvmlite.binding as llvm
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from gradsim.engine.store import processor
+from gradsim.nn.spec import once
+
+VECTOR = 64
+"""Bytes of a vector: one register with AVX-512, two with AVX2."""
+
+
+@once
+def tile() -> tuple[int, int]:
+    """Rows and vectors of the register tile that fits the processor."""
+    name = processor()
+    wide = llvm.get_host_cpu_features().get("avx512f", False) if name == llvm.get_host_cpu_name() else "v4" in name
+    return (8, 2) if wide else (4, 1)
+
+
+@once
+def kernel(dtype: str, rows: int, vectors: int, masked: bool) -> Any:
+    """The intrinsic ``(a, a_row, a_inner, b, b_inner, c, c_row, inner, columns, onto)``.
+
+    ``C = A B``, or ``C += A B`` if ``onto`` is not 0, for a tile of ``rows`` rows and ``vectors`` vectors of columns;
+    A is read with any strides, B and C have contiguous columns. All arguments are int64: addresses, strides in bytes,
+    the inner dimension (at least 1) and, if masked, how many of the columns exist.
+    """
+    itemsize = np.dtype(dtype).itemsize
+    lanes = VECTOR // itemsize
+    scalar = ir.FloatType() if dtype == "float32" else ir.DoubleType()
+    vector = ir.VectorType(scalar, lanes)
+    word = ir.IntType(64)
+    fused = ("contract", "nsz")
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        a, a_row, a_inner, b, b_inner, c, c_row, inner, columns, onto = arguments
+        module = builder.module
+
+        def splat(builder: Any, value: Any, kind: Any) -> Any:
+            shape = ir.VectorType(kind, lanes)
+            first = builder.insert_element(ir.Constant(shape, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
+            order = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [ir.Constant(ir.IntType(32), 0)] * lanes)
+            return builder.shuffle_vector(first, ir.Constant(shape, ir.Undefined), order)
+
+        mask_type = ir.VectorType(ir.IntType(1), lanes)
+        mask = None
+        if masked:
+            numbers = ir.Constant(ir.VectorType(word, lanes), [ir.Constant(word, n) for n in range(lanes)])
+            mask = builder.icmp_signed("<", numbers, splat(builder, columns, word))
+
+        def load(address: Any) -> Any:
+            pointer = builder.inttoptr(address, vector.as_pointer())
+            if mask is None:
+                return builder.load(pointer, align=itemsize)
+            name = f"llvm.masked.load.v{lanes}f{8 * itemsize}.p0"
+            kind = ir.FunctionType(vector, [vector.as_pointer(), ir.IntType(32), mask_type, vector])
+            function = cgutils.get_or_insert_function(module, kind, name)
+            zero = ir.Constant(vector, [ir.Constant(scalar, 0.0)] * lanes)
+            return builder.call(function, [pointer, ir.Constant(ir.IntType(32), itemsize), mask, zero])
+
+        def store(value: Any, address: Any) -> None:
+            pointer = builder.inttoptr(address, vector.as_pointer())
+            if mask is None:
+                builder.store(value, pointer, align=itemsize)
+                return
+            name = f"llvm.masked.store.v{lanes}f{8 * itemsize}.p0"
+            kind = ir.FunctionType(ir.VoidType(), [vector, vector.as_pointer(), ir.IntType(32), mask_type])
+            function = cgutils.get_or_insert_function(module, kind, name)
+            builder.call(function, [value, pointer, ir.Constant(ir.IntType(32), itemsize), mask])
+
+        before = builder.block
+        more = builder.append_basic_block("onto")
+        loop = builder.append_basic_block("inner")
+        done = builder.append_basic_block("done")
+        zero = ir.Constant(vector, [ir.Constant(scalar, 0.0)] * lanes)
+        builder.cbranch(builder.icmp_signed("!=", onto, ir.Constant(word, 0)), more, loop)
+        builder.position_at_end(more)
+        present = []
+        place = c
+        for _ in range(rows):
+            present += [load(builder.add(place, ir.Constant(word, v * VECTOR))) for v in range(vectors)]
+            place = builder.add(place, c_row)
+        builder.branch(loop)
+        builder.position_at_end(loop)
+        count = builder.phi(word)
+        at_a, at_b = builder.phi(word), builder.phi(word)
+        sums = [builder.phi(vector) for _ in range(rows * vectors)]
+        loaded = [load(builder.add(at_b, ir.Constant(word, v * VECTOR))) for v in range(vectors)]
+        after = []
+        place = at_a
+        for row in range(rows):
+            value = builder.load(builder.inttoptr(place, scalar.as_pointer()), align=itemsize)
+            spread = splat(builder, value, scalar)
+            for v in range(vectors):
+                product = builder.fmul(spread, loaded[v], flags=fused)
+                after.append(builder.fadd(product, sums[row * vectors + v], flags=fused))
+            if row + 1 < rows:
+                place = builder.add(place, a_row)
+        left = builder.sub(count, ir.Constant(word, 1))
+        next_a, next_b = builder.add(at_a, a_inner), builder.add(at_b, b_inner)
+        for phi, start, following in ((count, inner, left), (at_a, a, next_a), (at_b, b, next_b)):
+            phi.add_incoming(start, before)
+            phi.add_incoming(start, more)
+            phi.add_incoming(following, loop)
+        for phi, start, following in zip(sums, present, after, strict=True):
+            phi.add_incoming(zero, before)
+            phi.add_incoming(start, more)
+            phi.add_incoming(following, loop)
+        builder.cbranch(builder.icmp_signed(">", left, ir.Constant(word, 0)), loop, done)
+        builder.position_at_end(done)
+        place = c
+        for row in range(rows):
+            for v in range(vectors):
+                store(after[row * vectors + v], builder.add(place, ir.Constant(word, v * VECTOR)))
+            place = builder.add(place, c_row)
+        return context.get_dummy_value()
+
+    @intrinsic
+    def tile_product(
+        typingctx: Any, a: Any, a_row: Any, a_inner: Any, b: Any, b_inner: Any, c: Any, c_row: Any, inner: Any,
+        columns: Any, onto: Any,
+    ) -> Any:  # fmt: skip
+        return types.void(*[types.int64] * 10), codegen
+
+    return tile_product
+
+
+@once
+def transposition(dtype: str) -> Any:
+    """The intrinsic ``(source, source_row, target, target_row)``: transposes a square of as many rows as a vector has
+    lanes. Addresses and strides in bytes, int64."""
+    itemsize = np.dtype(dtype).itemsize
+    lanes = VECTOR // itemsize
+    scalar = ir.FloatType() if dtype == "float32" else ir.DoubleType()
+    vector = ir.VectorType(scalar, lanes)
+    index = ir.IntType(32)
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        source, source_row, target, target_row = arguments
+        rows = []
+        for _ in range(lanes):
+            rows.append(builder.load(builder.inttoptr(source, vector.as_pointer()), align=itemsize))
+            source = builder.add(source, source_row)
+        # Blocks off the diagonal change places, from the largest to single entries.
+        distance = lanes // 2
+        while distance:
+            low = [n if not n & distance else lanes + n - distance for n in range(lanes)]
+            high = [n + distance if not n & distance else lanes + n for n in range(lanes)]
+            orders = [ir.Constant(ir.VectorType(index, lanes), [ir.Constant(index, n) for n in o]) for o in (low, high)]
+            for i in range(lanes):
+                if not i & distance:
+                    pair = rows[i], rows[i + distance]
+                    rows[i], rows[i + distance] = (builder.shuffle_vector(*pair, order) for order in orders)
+            distance //= 2
+        for row in rows:
+            builder.store(row, builder.inttoptr(target, vector.as_pointer()), align=itemsize)
+            target = builder.add(target, target_row)
+        return context.get_dummy_value()
+
+    @intrinsic
+    def transpose(typingctx: Any, source: Any, source_row: Any, target: Any, target_row: Any) -> Any:
+        return types.void(*[types.int64] * 4), codegen
+
+    return transpose

@@ -1,0 +1,198 @@
+"""Pretrained layers: the first layers of a saved training, with their weights, under a new experiment."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from gradsim import data as datasets
+from gradsim.exchange import keras_file, weights
+from gradsim.exchange.results import Array, ImportFault
+from gradsim.exchange.weights import refuse
+from gradsim.model import Experiment, file, migrations
+from gradsim.model.faults import FaultsError
+from gradsim.model.stack import count_rows
+from gradsim.nn import layers as nn_layers
+from gradsim.nn.layers import Layer
+from gradsim.telemetry import Recording, RecordingFileError
+
+
+@dataclasses.dataclass(frozen=True)
+class Saved:
+    """A trained stack.
+
+    Attributes:
+        weights: Its arrays in Keras' ``get_weights()`` order.
+    """
+
+    experiment: Experiment
+    weights: Sequence[Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class Reused:
+    """A new experiment on top of saved layers.
+
+    Attributes:
+        experiment: The saved layers, then those of the new experiment.
+        weights: What it starts from: saved arrays below, new draws from its seed above.
+        scratch: The same stack with nothing frozen, to be started from its own seed: what to compare with.
+        rows: How many layers of the expanded stack are saved ones.
+    """
+
+    experiment: Experiment
+    weights: list[Array]
+    scratch: Experiment
+    rows: int
+
+
+def load(path: str | os.PathLike[str], experiment: Experiment | None = None) -> Saved:
+    """Opens a trained stack: a recording (``.npz``), a ``.keras`` file, or weights that belong to ``experiment``.
+
+    Args:
+        experiment: The stack of a file that holds weights only; for a ``.keras`` file, what that does not say (data).
+
+    Raises:
+        ImportFault: with everything that is wrong with it.
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".keras":
+        imported = keras_file.read(path, experiment)
+        if imported.weights is None:
+            raise refuse("the file", str(imported.notes[-1].message), path.name)
+        return Saved(imported.experiment, imported.weights)
+    if path.suffix.lower() == ".npz" and weights.is_recording(path):
+        try:
+            recording = Recording.load(path)
+        except RecordingFileError as error:
+            raise refuse("the recording", str(error)) from None
+        return of_recording(recording, experiment)
+    if experiment is None:
+        raise refuse("the file", "holds weights only: the experiment that they belong to must be given too", path.name)
+    return Saved(experiment, weights.read(path, experiment.stack()))
+
+
+def of_recording(recording: Recording, experiment: Experiment | None = None) -> Saved:
+    """The trained stack of a recording, by its final weights.
+
+    Args:
+        experiment: The stack, if the recording does not hold it (data in memory).
+
+    Raises:
+        ImportFault: if it was made without weights, or its experiment can't be opened.
+    """
+    arrays = recording.final_weights
+    if arrays is None:
+        raise refuse("the recording", "must hold final weights; this one was made without")
+    if experiment is None:
+        content = recording.experiment
+        if not isinstance(content, dict):
+            raise refuse("the recording", "must hold its experiment; this one was made with data in memory")
+        try:
+            fields = {key: value for key, value in migrations.migrate(content).items() if key not in file.EXTENSIONS}
+            fields.pop(migrations.KEY, None)
+            experiment = file.experiment_from(fields)
+        except FaultsError as error:
+            raise ImportFault(error.faults) from None
+        except LookupError as error:
+            raise refuse("the recording", str(error.args[0])) from None
+    named = {f"arr_{number}": array for number, array in enumerate(arrays)}
+    return Saved(experiment, weights.fitted(named, experiment.stack()))
+
+
+def split(layers: Sequence[Layer], rows: int) -> tuple[tuple[Layer, ...], tuple[Layer, ...]]:
+    """The layers that make the first rows of an expanded stack, and the others.
+
+    A repeat group is divided between two rounds, or unrolled where the cut goes through one.
+
+    Raises:
+        ImportFault: if the cut goes through a residual block, or there are not so many rows.
+    """
+    total = count_rows(tuple(layers))
+    if not 0 <= rows <= total:
+        raise refuse("the number of layers", f"must be from 0 to {total}", rows)
+    first: list[Layer] = []
+    rest = list(layers)
+    left = rows
+    while left and rest:
+        layer = rest.pop(0)
+        size = count_rows((layer,))
+        if size <= left:
+            first.append(layer)
+            left -= size
+        elif isinstance(layer, nn_layers.Repeat):
+            whole, inside = divmod(left, size // layer.count)
+            rest[:0] = _rounds(layer, layer.count - whole - bool(inside))
+            if whole:
+                first += _rounds(layer, whole)
+            if inside:
+                # The round that is cut stands by itself.
+                rest[:0] = [_inherited(entry, layer) for entry in layer.layers]
+            left = inside
+        else:
+            done = rows - left
+            raise refuse("the number of layers", f"must not cut a residual block: {done} or {done + size}", rows)
+    return tuple(first), tuple(rest)
+
+
+def _rounds(layer: nn_layers.Repeat, count: int) -> list[Layer]:
+    return [dataclasses.replace(layer, count=count, uid="")] if count else []
+
+
+def _inherited(layer: Layer, group: Layer) -> Layer:
+    return dataclasses.replace(layer, trainable=layer.trainable and group.trainable, uid="")
+
+
+def with_trainable(experiment: Experiment, rows: int, trainable: bool) -> Experiment:
+    """The experiment with its first rows frozen, or free to learn again.
+
+    A training goes on from where it is with ``Trainer(with_trainable(...), trainer.weights())``.
+
+    Raises:
+        ImportFault: as :func:`split`.
+    """
+    first, rest = split(experiment.layers, rows)
+    return dataclasses.replace(experiment, layers=(*(_set_trainable(layer, trainable) for layer in first), *rest))
+
+
+def _set_trainable(layer: Layer, trainable: bool) -> Layer:
+    if isinstance(layer, nn_layers.Repeat | nn_layers.Residual):
+        inside = tuple(_set_trainable(entry, trainable) for entry in layer.layers)
+        return dataclasses.replace(layer, layers=inside, trainable=True)
+    return dataclasses.replace(layer, trainable=trainable)
+
+
+def reuse(saved: Saved, target: Experiment, rows: int, *, freeze: bool = True) -> Reused:
+    """Puts the first layers of a trained stack in the place of those of another experiment.
+
+    Args:
+        target: The new experiment; its layers from ``rows`` on, its data, loss and optimizer stay.
+        rows: How many layers of the expanded stack are taken over, Flatten included.
+        freeze: Whether the training leaves them alone.
+
+    Raises:
+        ImportFault: if the cut goes through a residual block, or the data have rows of another shape.
+        gradsim.model.stack.StackError: if the new layers do not fit on the old ones.
+    """
+    below, _ = split(saved.experiment.layers, rows)
+    _, above = split(target.layers, rows)
+    before, after = saved.experiment.stack().input_shape, datasets.input_shape(target.data)
+    if rows and before != after:
+        sizes = " x ".join(map(str, before))
+        raise refuse(
+            "data", f"must have rows of the shape {sizes}, as the saved layers do", " x ".join(map(str, after))
+        )
+    below = tuple(dataclasses.replace(layer, uid="") for layer in below)
+    experiment = dataclasses.replace(target, layers=(*below, *above))
+    free = with_trainable(experiment, rows, True)
+    experiment = with_trainable(experiment, rows, not freeze)
+    stack = experiment.stack()
+    start = stack.initial_weights(experiment.seed)
+    kept = sum(placed.index < rows for placed, _ in stack.weights())
+    with np.errstate(over="ignore"):
+        taken = [np.asarray(array, dtype=np.float64) for array in saved.weights[:kept]]
+    return Reused(experiment, [*taken, *start[kept:]], free, rows)

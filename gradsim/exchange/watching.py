@@ -1,0 +1,659 @@
+"""Watches somebody else's training: a PyTorch loop or a Keras ``fit`` writes the same recording as gradsim's own runs.
+
+PyTorch::
+
+    watcher = gradsim.watch(model, every=10, path="run.npz")
+    for x, y in loader:
+        loss = criterion(model(x), y)
+        watcher.log(loss=loss)
+        optimizer.zero_grad(); loss.backward(); optimizer.step()
+    watcher.close()
+
+Keras::
+
+    model.fit(x, y, callbacks=[gradsim.KerasCallback(every=10, path="run.npz")])
+
+Only every so many-th step is measured; between them a hook returns at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import math
+import os
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from gradsim.telemetry import LAYER_COLUMNS, Recorder, Recording
+from gradsim.telemetry.recording import Layer
+
+CAPACITY = 256 * 2**20
+SAVE_SECONDS = 5.0
+SAVE_SHARE = 20
+"""A file is written again after this many times the time that writing took, so that it costs at most a twentieth."""
+
+MAX_LAYERS = 5_000
+
+
+class Writer:
+    """Keeps a recording of a training and writes it to a file from time to time.
+
+    Args:
+        every: Steps from one recorded step to the next.
+        path: The ``.npz`` file; None keeps the recording in memory only.
+        capacity_bytes: Bound of the memory; very long runs are kept in blocks of steps then.
+    """
+
+    def __init__(self, source: str, every: int, path: str | os.PathLike[str] | None, capacity_bytes: int) -> None:
+        if not isinstance(every, int) or isinstance(every, bool) or every < 1:
+            raise ValueError(f"every: must be a whole number of at least 1 (received {every!r})")
+        self.source, self.every, self.capacity = source, every, capacity_bytes
+        self.path = None if path is None else Path(path)
+        if self.path is not None and self.path.suffix != ".npz":
+            raise ValueError(f"path: must end in .npz (received {str(path)!r})")
+        self.recorder: Recorder | None = None
+        self._next_save = 0.0
+
+    def start(self, layers: list[Layer], *, loss: bool, dtype: str, first_step: int) -> Recorder:
+        """Begins the recording, when the layers are known."""
+        self.recorder = Recorder(
+            layers, self.capacity, every=self.every, first_step=first_step, loss=loss, source=self.source, dtype=dtype
+        )
+        return self.recorder
+
+    def save(self, *, now: bool = False) -> None:
+        """Writes the file, unless that was done a moment ago."""
+        started = time.monotonic()
+        if self.path is None or self.recorder is None or (not now and started < self._next_save):
+            return
+        try:
+            self.recorder.recording().save(self.path)
+        except OSError as error:
+            if now:
+                raise
+            # A full disk must not end somebody's training; the recording itself goes on.
+            warnings.warn(f"gradsim: {self.path} can't be written: {error.strerror or error}", stacklevel=2)
+        ended = time.monotonic()
+        self._next_save = ended + max(SAVE_SECONDS, SAVE_SHARE * (ended - started))
+
+    def recording(self) -> Recording:
+        """What has been recorded so far.
+
+        Raises:
+            ValueError: if that is nothing.
+        """
+        if self.recorder is None:
+            raise ValueError("nothing has been recorded: no step of the training has been seen")
+        return self.recorder.recording()
+
+
+@dataclasses.dataclass
+class _Row:
+    """One layer of a watched model."""
+
+    name: str
+    module: Any
+    main: Any
+    values: dict[str, float] = dataclasses.field(default_factory=dict)
+    shape: tuple[int, ...] = ()
+    before: Any = None
+
+
+class Watcher:
+    """Hooks on a PyTorch model. Ends with :meth:`close`, or as a context manager.
+
+    Each module without children that is used is a row: convolutions, normalisations, activations, whatever it is. A
+    module that is used several times in a step shows its last use. ``delta`` is dL/d(output) of a module, for an
+    activation dL/d(its input); ``gradient`` is that of ``module.weight`` (else of its first parameter) as the backward
+    pass leaves it, before clipping, and ``clipped_norm`` its length when the optimizer gets it, if that is another.
+    """
+
+    def __init__(self, model: Any, writer: Writer) -> None:
+        import torch
+
+        self._torch = torch
+        self._writer = writer
+        self._model = model
+        self.step = 0
+        """Steps of the optimizer seen so far."""
+        self._rows: list[_Row] = []
+        self._order: list[_Row] = []
+        self._logged: dict[str, float] = {}
+        self._squares: dict[int, float] = {}
+        self._batch = math.nan
+        self._table: list[_Row] | None = None
+        self._handles: list[Any] = []
+        self._parameters = {id(p) for p in model.parameters()}
+        self._owners: dict[int, _Row] = {}
+        self._attach()
+
+    # Hooks
+
+    def _attach(self) -> None:
+        for name, module in self._model.named_modules():
+            if next(module.children(), None) is not None:
+                continue
+            own = [p for p in module.parameters(recurse=False) if p.is_floating_point() or p.is_complex()]
+            weight = getattr(module, "weight", None)
+            main = next((p for p in own if p is weight), own[0] if own else None)
+            row = _Row(name or type(module).__name__, module, main)
+            self._rows.append(row)
+            if main is not None:
+                self._owners.setdefault(id(main), row)
+            self._handles.append(module.register_forward_hook(self._forward_hook(row)))
+        if not self._rows or len(self._rows) > MAX_LAYERS:
+            self.detach()
+            allowed = f"must have 1 to {MAX_LAYERS:,} modules without children"
+            raise ValueError(f"model: {allowed} (received {len(self._rows)})")
+        for parameter in self._model.parameters():
+            if parameter.requires_grad:
+                self._handles.append(parameter.register_post_accumulate_grad_hook(self._gradient))
+        hooks = importlib.import_module("torch.optim.optimizer")
+        self._handles.append(hooks.register_optimizer_step_pre_hook(self._before_update))
+        self._handles.append(hooks.register_optimizer_step_post_hook(self._after_update))
+
+    @property
+    def _due(self) -> bool:
+        return self.step % self._writer.every == 0
+
+    def _forward_hook(self, row: _Row) -> Callable[[Any, Any, Any], None]:
+        def hook(module: Any, inputs: Any, output: Any) -> None:
+            if self._due and module.training and self._torch.is_grad_enabled():
+                self._forward(row, inputs, output)
+
+        return hook
+
+    def _forward(self, row: _Row, inputs: Any, output: Any) -> None:
+        torch = self._torch
+        result = _tensor(torch, output)
+        if result is None:
+            return
+        with torch.no_grad():
+            y = result.detach()
+            spread, mean = torch.std_mean(y, correction=0)
+            values = {"activation_mean": float(mean), "activation_std": float(spread)}
+            if not math.isfinite(values["activation_std"]):
+                values = _careful_activation(torch, y)
+            values |= _slopes(torch, row.module, y)
+        row.values = values
+        row.shape = tuple(result.shape[1:])
+        if row not in self._order:
+            self._order.append(row)
+            if len(self._order) == 1:
+                self._batch = float(result.shape[0]) if result.ndim else 1.0
+        target = result
+        if isinstance(row.module, _activations(torch)):
+            given = _tensor(torch, inputs)
+            target = given if given is not None and given.requires_grad else result
+        if target.requires_grad:
+            target.register_hook(lambda gradient, values=values: self._delta(values, gradient))
+
+    def _delta(self, values: dict[str, float], gradient: Any) -> None:
+        values.update(_measured(self._torch, gradient, "delta"))
+
+    def _gradient(self, parameter: Any) -> None:
+        if not self._due or parameter.grad is None:
+            return
+        found = _measured(self._torch, parameter.grad, "gradient")
+        self._squares[id(parameter)] = found["gradient_norm"] ** 2
+        row = self._owners.get(id(parameter))
+        if row is not None:
+            row.values.update(found)
+
+    def _mine(self, optimizer: Any) -> bool:
+        return any(id(p) in self._parameters for group in optimizer.param_groups for p in group["params"])
+
+    def _before_update(self, optimizer: Any, args: Any, kwargs: Any) -> None:
+        if not self._due or not self._mine(optimizer):
+            return
+        for row in self._order:
+            if row.main is None:
+                continue
+            row.before = row.main.detach().clone()
+            if row.main.grad is not None and "gradient_norm" in row.values:
+                now = _norm(self._torch, row.main.grad)
+                # The same array gives the same length; clipping gives another.
+                if now != row.values["gradient_norm"]:
+                    row.values["clipped_norm"] = now
+
+    def _after_update(self, optimizer: Any, args: Any, kwargs: Any) -> None:
+        if not self._mine(optimizer):
+            return
+        if self._due and self._order:
+            for row in self._order:
+                if row.before is not None:
+                    row.values.update(_measured(self._torch, row.main, "weight"))
+                    row.values["update_norm"] = _norm(self._torch, row.main.detach() - row.before)
+                    row.before = None
+            self._append(float(optimizer.param_groups[0]["lr"]))
+        self.step += 1
+        self._order = []
+        self._squares = {}
+        self._logged = {}
+
+    # Recording
+
+    def _append(self, rate: float) -> None:
+        recorder = self._writer.recorder
+        if recorder is None or self._table is None:
+            # Modules that the first recorded step did not use have no row; a row unused later has gaps.
+            self._table = list(self._order)
+            dtype = str(next(self._model.parameters()).dtype).removeprefix("torch.")
+            layers = [_layer(row) for row in self._table]
+            recorder = self._writer.start(layers, loss="loss" in self._logged, dtype=dtype, first_step=self.step)
+        used = [row.values if row in self._order else {} for row in self._table]
+        columns = {key: [values.get(key, _missing(key)) for values in used] for key in LAYER_COLUMNS}
+        total = math.sqrt(sum(self._squares.values())) if self._squares else math.nan
+        step = {"global_gradient_norm": total, "learning_rate": rate, "rows": self._batch, **self._logged}
+        recorder.append_step(columns, step)
+        self._writer.save()
+
+    def log(self, *, loss: Any = None, accuracy: Any = None, epoch: int | None = None) -> None:
+        """Tells what the hooks can't see of the present step; call it before ``optimizer.step()``."""
+        if self._due:
+            given = {"loss": loss, "accuracy": accuracy, "epoch": epoch}
+            plain = {k: v.detach() if isinstance(v, self._torch.Tensor) else v for k, v in given.items()}
+            self._logged |= {key: float(value) for key, value in plain.items() if value is not None}
+
+    def log_validation(self, loss: float, accuracy: float = math.nan) -> None:
+        """Records a result on the validation rows, after the last step."""
+        if self._writer.recorder is not None:
+            self._writer.recorder.append_validation(max(0, self.step - 1), float(loss), float(accuracy))
+
+    @property
+    def recording(self) -> Recording:
+        """What has been recorded so far; ValueError if that is nothing."""
+        return self._writer.recording()
+
+    def detach(self) -> None:
+        """Takes all hooks away."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+
+    def close(self) -> None:
+        """Takes all hooks away and writes the file."""
+        self.detach()
+        self._writer.save(now=True)
+
+    def __enter__(self) -> Watcher:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def watch(
+    model: Any,
+    *,
+    every: int = 1,
+    path: str | os.PathLike[str] | None = None,
+    capacity_bytes: int = CAPACITY,
+) -> Watcher:
+    """Watches the training of a PyTorch model; every optimizer that has one of its parameters counts steps.
+
+    Args:
+        model: Any ``torch.nn.Module``.
+        every: Steps from one recorded step to the next; 10 costs next to nothing.
+        path: ``.npz`` file that grows with the training; None keeps the recording in memory.
+        capacity_bytes: Bound of the recording's memory.
+
+    Raises:
+        TypeError: if the model is none of PyTorch.
+        ValueError: if an argument is not allowed.
+    """
+    try:
+        import torch
+    except ImportError:
+        raise TypeError("model: must be a torch.nn.Module, and PyTorch is not installed") from None
+    if not isinstance(model, torch.nn.Module):
+        raise TypeError(f"model: must be a torch.nn.Module (received {type(model).__name__})")
+    return Watcher(model, Writer("pytorch", every, path, capacity_bytes))
+
+
+def _missing(key: str) -> float:
+    return 0.0 if key.endswith(("_nan", "_inf")) else math.nan
+
+
+def _layer(row: _Row) -> Layer:
+    module = row.module
+    sizes = [str(getattr(module, key)) for key in ("in_channels", "in_features") if hasattr(module, key)]
+    sizes += [str(getattr(module, key)) for key in ("out_channels", "out_features") if hasattr(module, key)]
+    own = list(module.parameters(recurse=False))
+    kind = type(module).__name__
+    return Layer(
+        name=row.name,
+        type=kind,
+        label=f"{kind} {' to '.join(sizes)}".strip(),
+        shape=row.shape,
+        parameters=sum(p.numel() for p in own),
+        weight_size=0 if row.main is None else row.main.numel(),
+        units=math.prod(row.shape),
+        trainable=any(p.requires_grad for p in own) or not own,
+        path=row.name,
+    )
+
+
+def _tensor(torch: Any, value: Any) -> Any:
+    """The first tensor of real numbers in what goes into a module or comes out of it."""
+    if isinstance(value, torch.Tensor):
+        return value if value.is_floating_point() and value.numel() else None
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        return next((found for entry in value if (found := _tensor(torch, entry)) is not None), None)
+    return None
+
+
+# Between these bounds of its largest entry the squares of a float32 array neither vanish nor overflow.
+_SMALL, _LARGE = 1e-15, 1e15
+
+
+def _norm(torch: Any, tensor: Any) -> float:
+    """Length of an array; NaN or infinite if an entry is."""
+    return _norm_and_top(torch, tensor)[0]
+
+
+def _norm_and_top(torch: Any, tensor: Any) -> tuple[float, float]:
+    tensor = _dense(torch, tensor)
+    low, high = torch.aminmax(tensor)
+    top = max(abs(float(low)), abs(float(high)))
+    # Summing in float64 takes several times longer, and where it is not needed a float32 sum is good to six digits.
+    plain = _SMALL < top < _LARGE and tensor.dtype in (torch.float32, torch.float64)
+    norm = torch.linalg.vector_norm(tensor) if plain else torch.linalg.vector_norm(tensor, dtype=torch.float64)
+    return float(norm), top
+
+
+def _dense(torch: Any, tensor: Any) -> Any:
+    """The entries as real numbers: those of a sparse gradient of an embedding, both parts of complex ones."""
+    tensor = tensor.detach()
+    if tensor.is_sparse:
+        tensor = tensor.coalesce().values()
+    return torch.view_as_real(tensor) if tensor.is_complex() else tensor
+
+
+def _measured(torch: Any, tensor: Any, kind: str) -> dict[str, float]:
+    """Norm and maximum of the finite entries, and how many are not finite."""
+    tensor = _dense(torch, tensor)
+    norm, top = _norm_and_top(torch, tensor) if tensor.numel() else (0.0, 0.0)
+    if math.isfinite(norm):
+        return {f"{kind}_norm": norm, f"{kind}_max": top}
+    finite = tensor[torch.isfinite(tensor)]
+    norm, top = _norm_and_top(torch, finite) if finite.numel() else (0.0, 0.0)
+    return {
+        f"{kind}_norm": norm,
+        f"{kind}_max": top,
+        f"{kind}_nan": float(torch.isnan(tensor).sum()),
+        f"{kind}_inf": float(torch.isinf(tensor).sum()),
+    }
+
+
+def _careful_activation(torch: Any, y: Any) -> dict[str, float]:
+    finite = y[torch.isfinite(y)].double()
+    found = {"activation_nan": float(torch.isnan(y).sum()), "activation_inf": float(torch.isinf(y).sum())}
+    if finite.numel():
+        spread, mean = torch.std_mean(finite, correction=0)
+        found |= {"activation_mean": float(mean), "activation_std": float(spread)}
+    return found
+
+
+def _activations(torch: Any) -> tuple[type, ...]:
+    nn = torch.nn
+    return (
+        nn.ReLU, nn.Sigmoid, nn.Tanh, nn.LeakyReLU, nn.ELU, nn.SELU, nn.GELU, nn.SiLU, nn.Softplus, nn.Softsign,
+        nn.Mish, nn.ReLU6, nn.Hardtanh, nn.Hardsigmoid, nn.Hardswish, nn.CELU, nn.Softmax, nn.LogSoftmax, nn.PReLU,
+    )  # fmt: skip
+
+
+def _slopes(torch: Any, module: Any, y: Any) -> dict[str, float]:
+    """Shares of saturated values and of dead units, for activations whose slope follows from their value."""
+    nn = torch.nn
+    if isinstance(module, nn.ReLU):
+        slope, top = (y > 0).to(y.dtype), 1.0
+    elif isinstance(module, nn.Tanh):
+        slope, top = 1 - y * y, 1.0
+    elif isinstance(module, nn.Sigmoid):
+        slope, top = y * (1 - y), 0.25
+    elif isinstance(module, nn.ELU):
+        slope, top = torch.where(y > 0, torch.ones_like(y), y + module.alpha), max(1.0, module.alpha)
+    else:
+        return {}
+    found = {"saturated": float((slope.abs() < 0.05 * top).double().mean())}
+    if y.ndim > 1:
+        found["dead"] = float((slope == 0).flatten(1).all(dim=0).double().mean())
+    return found
+
+
+# Keras
+
+
+@dataclasses.dataclass
+class _KerasRow:
+    layer: Any
+    main: Any
+    place: int
+    before: np.ndarray[Any, Any] | None = None
+
+
+def _keras_rows(model: Any) -> list[_KerasRow]:
+    """Every layer with weights that train, also inside of models in the model; the first of them is its main one."""
+    places = {id(variable): place for place, variable in enumerate(model.trainable_variables)}
+    rows: list[_KerasRow] = []
+    for layer in model._flatten_layers(include_self=False, recursive=True):
+        if layer._trainable_variables:
+            main = layer._trainable_variables[0]
+            rows.append(_KerasRow(layer, main, places.get(id(main), -1)))
+    return rows
+
+
+def _keras_callback() -> type[Any]:
+    import keras
+
+    class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]
+        """Records a Keras training: gradients, weights, updates, loss and accuracy of every so many-th step.
+
+        Gradients are taken where the optimizer gets them, before it clips them. The loss of a step is the mean since
+        the last recorded one, as Keras tells no more. ``delta`` and activations are not recorded.
+
+        Args:
+            every: Steps from one recorded step to the next.
+            path: ``.npz`` file that grows with the training; None keeps the recording in memory.
+            capacity_bytes: Bound of the recording's memory.
+        """
+
+        def __init__(
+            self,
+            every: int = 1,
+            path: str | os.PathLike[str] | None = None,
+            capacity_bytes: int = CAPACITY,
+        ) -> None:
+            super().__init__()
+            self._writer = Writer("keras", every, path, capacity_bytes)
+            self.step = 0
+            self._rows: list[_KerasRow] = []
+            self._norms: np.ndarray[Any, Any] | None = None
+            self._restore: Callable[[], None] = lambda: None
+            self._seen = (0, 0.0, 0.0)
+
+        @property
+        def recording(self) -> Recording:
+            """What has been recorded so far; ValueError if that is nothing."""
+            return self._writer.recording()
+
+        def on_train_begin(self, logs: Any = None) -> None:
+            self._rows = _keras_rows(self.model)
+            if not self._rows:
+                raise ValueError("model: must be built and have weights before it can be watched")
+            self._restore = _tap(self.model.optimizer, self._hear)
+
+        def _hear(self, norms: Any) -> None:
+            self._norms = np.asarray(norms, np.float64)
+
+        def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+            if self.step % self._writer.every == 0:
+                self._sync()
+                for row in self._rows:
+                    row.before = np.array(keras.ops.convert_to_numpy(row.main.value), copy=True)
+
+        def _sync(self) -> None:
+            if keras.config.backend() == "jax":
+                import jax
+
+                self.model.jax_state_sync()
+                jax.effects_barrier()
+
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            self._epoch = epoch
+            self._seen = (0, 0.0, 0.0)
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            if self.step % self._writer.every == 0:
+                self._sync()
+                self._append(batch + 1, dict(logs or {}))
+                self._writer.save()
+            self.step += 1
+
+        def _append(self, count: int, logs: dict[str, Any]) -> None:
+            recorder = self._writer.recorder
+            if recorder is None:
+                recorder = self._writer.start(
+                    [_keras_layer(row) for row in self._rows], loss=True, dtype=keras.config.floatx(), first_step=0
+                )
+            measured = []
+            for row in self._rows:
+                after = np.asarray(keras.ops.convert_to_numpy(row.main.value))
+                before = row.before if row.before is not None else after
+                values = _numpy_measured(after, "weight")
+                values["update_norm"] = _numpy_norm(np.asarray(after, np.float64) - before)
+                if self._norms is not None and 0 <= row.place < len(self._norms):
+                    values |= dict(zip(_GRADIENT_KEYS, self._norms[row.place].tolist(), strict=True))
+                measured.append(values)
+                row.before = None
+            columns = {key: [values.get(key, _missing(key)) for values in measured] for key in LAYER_COLUMNS}
+            step = self._means(count, logs)
+            step["epoch"] = float(self._epoch)
+            step["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+            if self._norms is not None:
+                step["global_gradient_norm"] = float(np.sqrt(np.sum(self._norms[:, 0] ** 2)))
+            recorder.append_step(columns, step)
+
+        def _means(self, count: int, logs: dict[str, Any]) -> dict[str, float]:
+            """Loss and accuracy since the last recorded step, from Keras' means since the epoch began."""
+            loss = float(logs.get("loss", math.nan))
+            accuracy = float(logs.get("accuracy", logs.get("acc", math.nan)))
+            before, loss_before, accuracy_before = self._seen
+            self._seen = (count, loss, accuracy)
+            if before:
+                # A NaN would stay in every later difference.
+                loss = (loss * count - loss_before * before) / (count - before)
+                accuracy = (accuracy * count - accuracy_before * before) / (count - before)
+            return {"loss": loss, "accuracy": accuracy}
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            found = dict(logs or {})
+            if "val_loss" in found and self._writer.recorder is not None:
+                accuracy = float(found.get("val_accuracy", math.nan))
+                self._writer.recorder.append_validation(max(0, self.step - 1), float(found["val_loss"]), accuracy)
+
+        def on_train_end(self, logs: Any = None) -> None:
+            self._restore()
+            self._writer.save(now=True)
+
+    return KerasCallback
+
+
+_GRADIENT_KEYS = ("gradient_norm", "gradient_max", "gradient_nan", "gradient_inf")
+
+
+def _keras_layer(row: _KerasRow) -> Layer:
+    layer = row.layer
+    kind = type(layer).__name__
+    size = getattr(layer, "units", getattr(layer, "filters", ""))
+    shape = tuple(int(n) for n in row.main.shape)
+    return Layer(
+        name=str(layer.name),
+        type=kind,
+        label=f"{kind} {size}".strip(),
+        shape=shape[-1:],
+        parameters=int(sum(math.prod(v.shape) for v in layer.weights)),
+        weight_size=math.prod(shape),
+        units=shape[-1] if shape else 1,
+        trainable=bool(layer.trainable),
+        path=str(row.main.path),
+    )
+
+
+def _tap(optimizer: Any, hear: Callable[[Any], None]) -> Callable[[], None]:
+    """Has ``hear`` called with norm, maximum, NaNs and Infs of every gradient; gives what undoes it.
+
+    Keras' optimizers get all gradients in ``apply``, on JAX inside of a compiled function.
+    """
+    import keras
+
+    original = optimizer.apply
+
+    def apply(grads: Any, trainable_variables: Any = None) -> Any:
+        grads = list(grads)
+        rows = [_keras_measured(keras.ops, g) for g in grads]
+        if rows:
+            values = keras.ops.stack(rows)
+            if keras.config.backend() == "jax":
+                import jax
+
+                jax.debug.callback(hear, values)
+            else:
+                hear(keras.ops.convert_to_numpy(values))
+        return original(grads) if trainable_variables is None else original(grads, trainable_variables)
+
+    optimizer.apply = apply
+
+    def restore() -> None:
+        del optimizer.apply
+
+    return restore
+
+
+def _keras_measured(ops: Any, gradient: Any) -> Any:
+    if gradient is None:
+        return ops.zeros((4,))
+    flat = ops.reshape(gradient, (-1,))
+    finite = ops.isfinite(flat)
+    kept = ops.where(finite, flat, ops.zeros_like(flat))
+    top = ops.max(ops.abs(kept))
+    # Scaled by the largest entry, so that squares neither vanish nor overflow in float32.
+    scale = ops.where(top > 0, top, ops.ones_like(top))
+    norm = scale * ops.sqrt(ops.sum(ops.square(kept / scale)))
+    nan = ops.sum(ops.cast(ops.isnan(flat), flat.dtype))
+    return ops.stack([norm, top, nan, ops.sum(ops.cast(ops.isinf(flat), flat.dtype))])
+
+
+def _numpy_norm(array: np.ndarray[Any, Any]) -> float:
+    return float(np.linalg.norm(np.asarray(array, np.float64).ravel()))
+
+
+def _numpy_measured(array: np.ndarray[Any, Any], kind: str) -> dict[str, float]:
+    finite = array[np.isfinite(array)]
+    return {
+        f"{kind}_norm": _numpy_norm(finite),
+        f"{kind}_max": float(np.abs(finite).max(initial=0.0)),
+        f"{kind}_nan": float(np.isnan(array).sum()),
+        f"{kind}_inf": float(np.isinf(array).sum()),
+    }
+
+
+def __getattr__(name: str) -> Any:
+    # The class derives from Keras' own, which is loaded only by those who have it.
+    if name == "KerasCallback":
+        made = _keras_callback()
+        globals()[name] = made
+        return made
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,106 @@
+#!/bin/sh
+# Installs a .deb in a fresh Debian and uses it there: sh packaging/check_deb.sh NEW.deb [PICTURE.png]
+#
+# Needs root, debootstrap, Xvfb, xwd, xdotool and, for the picture, ImageMagick. ROOT=/path names a minimal Debian that
+# is there already and is changed; otherwise one is made and deleted. MIRROR is Debian's.
+set -eu
+setup_root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P)
+. "$setup_root/packaging/setup.sh"
+deb=$(realpath "$1")
+picture=${2:-}
+display=:97
+work=$(mktemp -d)
+root=${ROOT:-$work/root}
+server=
+
+leave() {
+    [ -z "$server" ] || kill "$server" 2>/dev/null || true
+    for mounted in tmp/.X11-unix dev proc; do umount "$root/$mounted" 2>/dev/null || true; done
+    # Something still mounted must not be deleted with it.
+    grep -q " $work" /proc/mounts || rm -rf "$work"
+}
+trap leave EXIT
+trap 'exit 1' HUP INT TERM
+
+inside() { chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@"; }
+windowed() { inside DISPLAY="$display" "$@"; }
+everything() { inside find / -xdev ! -path '/var/*' ! -path '/tmp/*' ! -path '/root/*' ! -path '/run/*' ! -path '/etc/ld.so.cache' \
+    ! -path '/proc' ! -path '/dev' | sort; }
+window_of() {
+    # In: seconds, then a part of the title. Out: the window's number.
+    for _ in $(seq "$1"); do
+        found=$(DISPLAY=$display xdotool search --onlyvisible --name "$2" 2>/dev/null | head -n 1) || true
+        [ -z "$found" ] || { echo "$found"; return 0; }
+        sleep 1
+    done
+    return 1
+}
+close_program() {
+    # Only what runs inside: the machine may have a gradsim of its own.
+    for process in /proc/[0-9]*; do
+        case $(readlink "$process/exe" 2>/dev/null) in
+            */usr/lib/gradsim/gradsim) [ "$(readlink "$process/root")" != "$root" ] || kill "${process#/proc/}" ;;
+        esac
+    done
+    sleep 2
+}
+
+[ -n "${ROOT:-}" ] || { say "a minimal Debian"; debootstrap --variant=minbase bookworm "$root" ${MIRROR:+"$MIRROR"} >&2; }
+root=$(realpath "$root")
+mountpoint -q "$root/proc" || mount -t proc proc "$root/proc"
+mountpoint -q "$root/dev" || mount --bind /dev "$root/dev"
+cp /etc/resolv.conf "$root/etc/resolv.conf"
+Xvfb $display -screen 0 1280x800x24 -ac >/dev/null 2>&1 &
+server=$!
+sleep 2
+mkdir -p "$root/tmp/.X11-unix"
+mount --bind /tmp/.X11-unix "$root/tmp/.X11-unix"
+
+say "installing, with what it depends on and nothing else"
+inside apt-get update -qq
+cp "$deb" "$root/tmp/new.deb"
+inside apt-get install -y -qq --no-install-recommends /tmp/new.deb >"$work/apt.log" 2>&1 || { cat "$work/apt.log" >&2; exit 1; }
+
+say "the self-test: without a home, from another directory, as a user without rights"
+inside sh -c 'cd /usr && exec setpriv --reuid=65534 --regid=65534 --clear-groups env HOME=/nowhere gradsim --selftest'
+windowed gradsim doctor
+
+say "a lesson is trained"
+inside gradsim run vanishing-sigmoid --steps 50 | tail -n 4
+
+say "started by its desktop entry"
+inside apt-get install -y -qq --no-install-recommends libglib2.0-bin shared-mime-info desktop-file-utils man-db >"$work/apt.log" 2>&1
+windowed gio launch /usr/share/applications/gradsim.desktop >"$work/gio.log" 2>&1 &
+window_of 60 gradsim >/dev/null || { cat "$work/gio.log" >&2; die "no window came up"; }
+sleep 6
+[ -z "$picture" ] || DISPLAY=$display import -window root "$picture"
+close_program
+
+say "an experiment is opened by its type"
+inside cp /usr/lib/gradsim/_internal/gradsim/_resources/experiments/small-xor.gradsim /root/mine.gradsim
+inside gio info -a standard::content-type /root/mine.gradsim | grep -q application/x-gradsim || die "the type is not known"
+windowed gio open /root/mine.gradsim >/dev/null 2>&1 &
+window_of 60 mine.gradsim >/dev/null || die "the file was not opened"
+close_program
+inside man -w gradsim >/dev/null
+
+say "upgraded over an older version"
+mkdir "$work/old"
+dpkg-deb -R "$deb" "$work/old"
+sed -i 's/^Version: .*/Version: 0.0.1/' "$work/old/DEBIAN/control"
+echo old > "$work/old/usr/lib/gradsim/_internal/only-in-the-old-one"
+dpkg-deb -Znone --root-owner-group --build "$work/old" "$root/tmp/old.deb" >/dev/null
+rm -rf "$work/old"
+inside apt-get remove -y -qq gradsim >/dev/null 2>&1
+everything > "$work/before"
+inside apt-get install -y -qq --no-install-recommends /tmp/old.deb >/dev/null 2>&1
+[ -e "$root/usr/lib/gradsim/_internal/only-in-the-old-one" ]
+inside apt-get install -y -qq --no-install-recommends /tmp/new.deb >/dev/null 2>&1
+[ ! -e "$root/usr/lib/gradsim/_internal/only-in-the-old-one" ]
+inside gradsim --selftest | tail -n 1
+
+say "removed without a trace"
+inside apt-get purge -y -qq gradsim >/dev/null 2>&1
+everything > "$work/after"
+diff "$work/before" "$work/after"
+say "passed"

@@ -1,0 +1,74 @@
+"""``gradsim import`` and ``gradsim export`` as a person types them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import gradsim.cli
+from gradsim.cli.main import cli
+from gradsim.model import bundled, file
+
+assert gradsim.cli.main
+
+
+def typed(*words: Any) -> Any:
+    return CliRunner().invoke(cli, [str(word) for word in words])
+
+
+def test_that_code_becomes_a_file_and_its_differences_are_told(tmp_path: Path) -> None:
+    source, target = tmp_path / "own.py", tmp_path / "own.gradsim"
+    source.write_text("model = keras.Sequential([\n    Conv2D(3, 3),\n    Dense(4, 'relu')])\n")
+    result = typed("import", source, "-o", target)
+    assert result.exit_code == 0
+    assert "own.py: line 2, column 5: Conv2D has no counterpart here and is left out" in result.stderr
+    assert file.load(target).experiment.layers[0].identifier == "Dense"
+
+
+def test_that_without_an_output_the_experiment_is_printed(tmp_path: Path) -> None:
+    source = tmp_path / "own.py"
+    source.write_text("model = keras.Sequential([Dense(4, 'relu')])\n")
+    assert json.loads(typed("import", source).stdout)["layers"][0]["units"] == 4
+
+
+def test_that_a_fault_ends_with_code_2_and_its_place(tmp_path: Path) -> None:
+    source = tmp_path / "own.py"
+    source.write_text("model = keras.Sequential([Flatten(input_shape[28,28])])\n")
+    result = typed("import", source)
+    assert result.exit_code == 2
+    assert "line 1, column 35: input_shape is defined nowhere" in result.stderr
+
+
+@pytest.mark.parametrize(("form", "start"), [("keras", '"""'), ("pytorch", '"""'), ("json", "{"), ("svg", "<svg")])
+def test_that_every_form_is_printed(form: str, start: str) -> None:
+    result = typed("export", "residual-blocks", "--to", form)
+    assert result.exit_code == 0
+    assert result.stdout.startswith(start)
+
+
+def test_that_weights_and_data_lie_beside_the_script(tmp_path: Path) -> None:
+    target = tmp_path / "own.py"
+    result = typed("export", "small-spiral", "--to", "keras", "--weights", "--data", "-o", target)
+    assert result.exit_code == 0
+    experiment = bundled.load("small-spiral")
+    with np.load(tmp_path / "own.npz") as arrays:
+        assert {"x_train", "y_train", "weight_0"} <= set(arrays)
+        np.testing.assert_array_equal(arrays["weight_0"], experiment.stack().initial_weights(experiment.seed)[0])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("export", "small-spiral", "--to", "keras", "--weights"),
+        ("export", "no-such-thing", "--to", "keras"),
+        ("import", "own.txt"),
+        ("import", "missing.py"),
+    ],
+)
+def test_that_bad_input_ends_with_code_2(words: tuple[str, ...]) -> None:
+    assert typed(*words).exit_code == 2

@@ -1,0 +1,315 @@
+"""Behaviour of a run: reproducible, cut anywhere, changed on the way, honest about what isn't finite."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from gradsim.engine import Trainer
+from gradsim.model.experiment import Experiment
+from gradsim.nn import layers, optimizers
+from gradsim.nn.layers import Layer
+from gradsim.nn.optimizers import Optimizer
+from gradsim.telemetry.quantities import LAYER_COLUMNS, STEP_COLUMNS
+
+
+def column(name: str) -> int:
+    return LAYER_COLUMNS.index(name)
+
+
+def experiment(
+    stack: list[Layer] | None = None, optimizer: Optimizer | str = "Adam", batch_size: int | None = 32, **fields: object
+) -> Experiment:
+    stack = stack or [
+        layers.Dense(16, "tanh"),
+        layers.BatchNormalization(),
+        layers.Dropout(0.2),
+        layers.Dense(2, "softmax"),
+    ]
+    return Experiment(stack, "moons", optimizer=optimizer, batch_size=batch_size, **fields)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("batch_size", [1, 32, None])
+def test_that_ten_steps_at_once_equal_ten_single_ones(dtype: str, batch_size: int | None) -> None:
+    once, often = (Trainer(experiment(batch_size=batch_size, dtype=dtype)) for _ in range(2))
+    whole = once.advance(40)
+    parts = [often.advance(1) for _ in range(40)]
+    assert np.array_equal(whole.layers, np.concatenate([part.layers for part in parts]), equal_nan=True)
+    assert np.array_equal(whole.steps, np.concatenate([part.steps for part in parts]), equal_nan=True)
+    assert all(np.array_equal(a, b) for a, b in zip(once.weights(), often.weights(), strict=True))
+
+
+def test_that_the_same_seed_gives_the_same_bytes_and_another_seed_does_not() -> None:
+    first, second, other = (Trainer(experiment(seed=seed)) for seed in (7, 7, 8))
+    for trainer in (first, second, other):
+        trainer.advance(60)
+    assert [a.tobytes() for a in first.weights()] == [b.tobytes() for b in second.weights()]
+    assert first.weights()[0].tobytes() != other.weights()[0].tobytes()
+
+
+@pytest.mark.parametrize("name", list(optimizers.registry))
+def test_that_a_restored_snapshot_goes_on_bit_for_bit(name: str) -> None:
+    trainer = Trainer(experiment(optimizer=optimizers.registry.create(name)))
+    trainer.advance(17)
+    kept = trainer.snapshot()
+    ahead = trainer.advance(30)
+    trainer.restore(kept)
+    again = trainer.advance(30)
+    assert again.first_step == 17
+    assert np.array_equal(ahead.steps, again.steps, equal_nan=True)
+    assert np.array_equal(ahead.layers, again.layers, equal_nan=True)
+
+
+def test_that_an_epoch_uses_every_row_once_and_keeps_the_last_partial_batch() -> None:
+    trainer = Trainer(experiment(batch_size=30))
+    total = len(trainer.dataset.x_train)
+    orders = []
+    for _ in range(2):
+        rows: list[int] = []
+        for _ in range(trainer.steps_per_epoch):
+            chunk = trainer.advance(1)
+            taken = trainer.batch_rows()
+            assert len(taken) == chunk.steps[0, STEP_COLUMNS.index("rows")]
+            rows += taken.tolist()
+        assert sorted(rows) == list(range(total))
+        orders.append(rows)
+    assert trainer.epoch == 2
+    assert orders[0] != orders[1]
+    assert trainer.steps_per_epoch == -(-total // 30)
+
+
+def test_that_rows_come_in_their_own_order_without_shuffling() -> None:
+    trainer = Trainer(experiment(shuffle=False))
+    trainer.advance(1)
+    assert trainer.batch_rows().tolist() == list(range(32))
+
+
+def test_that_changing_learning_rate_and_clipping_keeps_weights_and_slots() -> None:
+    trainer = Trainer(experiment(optimizer=optimizers.Adam(0.01)))
+    trainer.advance(10)
+    before = trainer.snapshot()
+    trainer.apply_live(optimizers.Adam(0.0, clipnorm=1e-3))
+    assert all(np.array_equal(a, b) for a, b in zip(before.arrays, trainer.snapshot().arrays, strict=True))
+    chunk = trainer.advance(1)
+    assert chunk.steps[0, STEP_COLUMNS.index("learning_rate")] == 0
+    assert chunk.layers[0, 0, column("clipped_norm")] == pytest.approx(1e-3, rel=1e-5)
+    assert chunk.layers[0, 0, column("update_norm")] == 0
+
+
+def test_that_another_kind_of_optimizer_is_refused_in_a_running_training() -> None:
+    with pytest.raises(ValueError, match="Adam to SGD"):
+        Trainer(experiment()).apply_live(optimizers.SGD())
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_that_recorded_statistics_are_those_of_the_arrays(dtype: str) -> None:
+    stack: list[Layer] = [layers.Dense(9, "relu"), layers.Dense(8, "tanh"), layers.Dense(2, "softmax")]
+    trainer = Trainer(experiment(stack, optimizers.SGD(0.1), None, dtype=dtype))
+    x, y = trainer.dataset.x_train, trainer.dataset.targets(2)[0]
+    passed = trainer.gradients(x, y)
+    before = trainer.weights()
+    record = trainer.advance(1)
+    after = trainer.weights()
+    values = record.layers[0]
+    for row in range(3):
+        delta, gradient = passed.delta[row], passed.weights[2 * row]
+        assert delta is not None and gradient is not None
+        delta, gradient, output = (np.asarray(a, np.float64) for a in (delta, gradient, passed.activations[row]))
+        wanted = {
+            "delta_norm": np.linalg.norm(delta),
+            "delta_max": np.abs(delta).max(),
+            "gradient_norm": np.linalg.norm(gradient),
+            "gradient_max": np.abs(gradient).max(),
+            "weight_norm": np.linalg.norm(after[2 * row].astype(np.float64)),
+            "weight_max": np.abs(after[2 * row]).max(),
+            "update_norm": np.linalg.norm((after[2 * row] - before[2 * row]).astype(np.float64)),
+            "activation_mean": output.mean(),
+            "activation_std": output.std(),
+        }
+        for key, value in wanted.items():
+            assert values[row, column(key)] == pytest.approx(value, rel=2e-5 if dtype == "float32" else 1e-11), key
+    dead = np.all(passed.activations[0] <= 0, axis=0).mean()
+    assert values[0, column("dead")] == pytest.approx(dead)
+    assert values[0, column("saturated")] == pytest.approx((passed.activations[0] <= 0).mean())
+    assert values[1, column("saturated")] == pytest.approx((1 - passed.activations[1] ** 2 < 0.05).mean())
+    together = np.sqrt(sum(np.sum(np.asarray(g, np.float64) ** 2) for g in passed.weights if g is not None))
+    assert record.steps[0, STEP_COLUMNS.index("global_gradient_norm")] == pytest.approx(together, rel=1e-5)
+    assert record.steps[0, STEP_COLUMNS.index("loss")] == pytest.approx(passed.loss, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "stack",
+    [
+        [layers.Dense(6, "softmax"), layers.LeakyReLU(), layers.PReLU(), layers.Dense(2, "softmax")],
+        [layers.Dense(4), layers.Residual([layers.Activation("tanh"), layers.Dense(4)]), layers.Dense(2, "sigmoid")],
+        [layers.BatchNormalization(), layers.ELU(), layers.Dropout(0.0), layers.Dense(2, "softmax")],
+    ],
+)
+def test_that_deltas_of_a_backward_pass_are_those_that_a_step_records(stack: list[Layer]) -> None:
+    trainer = Trainer(experiment(stack, "SGD", None, dtype="float64"))
+    passed = trainer.gradients(trainer.dataset.x_train, trainer.dataset.targets(2)[0])
+    recorded = trainer.advance(1).layers[0, :, column("delta_norm")]
+    deltas = [np.linalg.norm(delta) for delta in passed.delta if delta is not None]
+    np.testing.assert_allclose(recorded, deltas, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("clipping", "limit"), [("clipvalue", 1e-3), ("clipnorm", 1e-2), ("global_clipnorm", 1e-2), ("clipnorm", 1e9)]
+)
+def test_that_clipping_is_recorded_raw_clipped_and_with_its_cosine(clipping: str, limit: float) -> None:
+    stack: list[Layer] = [layers.Dense(9, "tanh"), layers.Dense(2, "softmax")]
+    trainer = Trainer(experiment(stack, optimizers.SGD(0.1, **{clipping: limit}), None, dtype="float64"))
+    x, y = trainer.dataset.x_train, trainer.dataset.targets(2)[0]
+    raw = [np.asarray(g, np.float64) for g in trainer.gradients(x, y).weights if g is not None]
+    together = np.sqrt(sum(np.sum(g**2) for g in raw))
+    values = trainer.advance(1).layers[0]
+    for row, gradient in enumerate(raw[::2]):
+        norm = np.linalg.norm(gradient)
+        clipped = {
+            "clipvalue": np.clip(gradient, -limit, limit),
+            "clipnorm": gradient * min(1, limit / norm),
+            "global_clipnorm": gradient * min(1, limit / together),
+        }[clipping]
+        cosine = np.sum(clipped * gradient) / np.linalg.norm(clipped) / norm
+        assert values[row, column("gradient_norm")] == pytest.approx(norm, rel=1e-9)
+        assert values[row, column("clipped_norm")] == pytest.approx(np.linalg.norm(clipped), rel=1e-9)
+        assert values[row, column("clip_cosine")] == pytest.approx(cosine, rel=1e-9)
+        assert values[row, column("update_norm")] == pytest.approx(0.1 * np.linalg.norm(clipped), rel=1e-9)
+
+
+def test_that_a_gradient_whose_squares_overflow_float32_is_clipped_and_not_lost() -> None:
+    stack: list[Layer] = [layers.Dense(4, kernel_initializer="ones"), layers.Dense(1)]
+    x, y = np.full((4, 2), 1e12), np.zeros((4, 1))
+    trainer = Trainer(Experiment(stack, (x, y), "mse", optimizers.SGD(0.1, clipnorm=1.0), batch_size=None))
+    values = trainer.advance(1).layers[0]
+    assert values[0, column("gradient_norm")] > 1.8e19
+    assert values[0, column("clipped_norm")] == pytest.approx(1.0, rel=1e-5)
+
+
+def test_that_a_gradient_below_the_squares_of_float32_still_has_its_norm() -> None:
+    stack: list[Layer] = [
+        layers.Repeat(40, [layers.Dense(20, "sigmoid")]),
+        layers.Dense(2, "softmax"),
+    ]
+    values = Trainer(experiment(stack, "SGD")).advance(1).layers[0]
+    lowest = values[0, column("delta_norm")]
+    assert 0 < lowest < 1e-24
+
+
+def test_that_nan_and_inf_are_found_at_the_step_at_which_they_occur() -> None:
+    stack: list[Layer] = [layers.Repeat(8, [layers.Dense(32, "relu", kernel_initializer="he_normal")]), layers.Dense(2)]
+    wild = Experiment(stack, "moons", "mse", optimizers.SGD(1e6), batch_size=32)
+    watched, stopped = Trainer(wild), Trainer(wild, stop_on_nonfinite=True)
+    chunk, short = watched.advance(60), stopped.advance(60)
+    counts = [i for i, key in enumerate(LAYER_COLUMNS) if key.endswith(("_nan", "_inf"))]
+    bad = chunk.layers[:, :, counts].sum(axis=(1, 2)) + ~np.isfinite(chunk.steps[:, STEP_COLUMNS.index("loss")])
+    first = int(np.argmax(bad > 0))
+    assert bad[first] > 0
+    assert len(short) == first + 1
+    norms = chunk.steps[:, STEP_COLUMNS.index("global_gradient_norm")]
+    spoilt = chunk.layers[:, :, [column("gradient_nan"), column("gradient_inf")]].sum(axis=(1, 2)) > 0
+    assert spoilt.any() and not np.isfinite(norms[spoilt]).any() and np.isfinite(norms[~spoilt]).all()
+    assert stopped.nonfinite
+    assert len(stopped.advance(5)) == 5, "asked again, it goes on"
+    # The finite rest has its statistics still.
+    assert np.isfinite(chunk.layers[first, :, column("weight_norm")]).all()
+
+
+def test_that_frozen_layers_stay_and_have_no_gradient_of_their_weights() -> None:
+    stack: list[Layer] = [
+        layers.Dense(8, "tanh", trainable=False),
+        layers.BatchNormalization(trainable=False),
+        layers.Dense(2, "softmax"),
+    ]
+    trainer = Trainer(experiment(stack))
+    before = trainer.weights()
+    values = trainer.advance(5).layers[-1]
+    after = trainer.weights()
+    assert all(np.array_equal(a, b) for a, b in zip(before[:6], after[:6], strict=True))
+    assert not np.array_equal(before[6], after[6])
+    assert np.isnan(values[0, column("gradient_norm")])
+    assert values[0, column("update_norm")] == 0
+    assert values[0, column("delta_norm")] > 0
+
+
+def test_that_dropout_keeps_the_mean_and_is_off_in_inference() -> None:
+    stack: list[Layer] = [layers.Dropout(0.4), layers.Dense(1)]
+    x = np.ones((4000, 10))
+    trainer = Trainer(Experiment(stack, (x, np.zeros((4000, 1))), "mse", batch_size=None))
+    dropped = trainer.gradients(x, np.zeros((4000, 1))).activations[0]
+    share = (dropped == 0).mean()
+    # 40,000 draws: five standard deviations of the share are 0.012.
+    assert share == pytest.approx(0.4, abs=0.0125)
+    np.testing.assert_allclose(dropped[dropped != 0], 1 / 0.6, rtol=1e-6)
+    kernel, bias = trainer.weights()
+    np.testing.assert_allclose(trainer.predict(x[:3]), np.ones((3, 10)) @ kernel + bias, rtol=1e-5)
+
+
+def test_that_phases_add_up_to_the_step() -> None:
+    for optimizer in (optimizers.SGD(0.1), optimizers.Adam(0.1, clipvalue=1e-3), optimizers.SGD(global_clipnorm=0.1)):
+        slow, quick = (Trainer(experiment(optimizer=optimizer)) for _ in range(2))
+        for _ in range(3):
+            names = []
+            for name in slow.phases():
+                names.append(name)
+                record = slow.phase_record()
+            assert names == ["forward", "loss", "backward", "clip", "update"]
+        quicker = quick.advance(3)
+        assert slow.step == quick.step
+        assert all(np.array_equal(a, b) for a, b in zip(slow.weights(), quick.weights(), strict=True))
+        assert np.array_equal(record.steps[0], quicker.steps[-1], equal_nan=True)
+        assert np.array_equal(record.layers[0], quicker.layers[-1], equal_nan=True)
+
+
+def test_that_evaluation_equals_a_hand_made_one_and_disturbs_nothing() -> None:
+    trainer = Trainer(experiment(dtype="float64"))
+    trainer.advance(20)
+    kept = trainer.snapshot()
+    metrics = trainer.evaluate("train")
+    x, y = trainer.dataset.x_train, trainer.dataset.targets(2)[0]
+    p = trainer.predict(x)
+    assert metrics.loss == pytest.approx(-np.mean(np.sum(y * np.log(p), axis=1)), rel=1e-9)
+    assert metrics.accuracy == pytest.approx(np.mean(p.argmax(1) == y.argmax(1)))
+    assert np.isfinite(trainer.evaluate().loss)
+    assert all(np.array_equal(a, b) for a, b in zip(kept.arrays, trainer.snapshot().arrays, strict=True))
+
+
+def test_that_wrong_weights_are_refused_by_name_and_shape() -> None:
+    trainer = Trainer(experiment())
+    weights = trainer.weights()
+    with pytest.raises(
+        ValueError, match=r"weights\[0\] \(dense\): must have the shape \(2, 16\) \(received \(3, 3\)\)"
+    ):
+        trainer.set_weights([np.zeros((3, 3)), *weights[1:]])
+    with pytest.raises(ValueError, match="must be 8 arrays"):
+        trainer.set_weights(weights[:-1])
+
+
+def test_that_an_edit_of_the_stack_compiles_nothing_once_all_is_compiled() -> None:
+    from gradsim.engine import operations, warm_up
+
+    warm_up(dtypes=("float32", "float64"))
+    compiled = len(operations.compiled)
+    stack: list[Layer] = [
+        layers.Residual([layers.Dense(2, "mish"), layers.LayerNormalization(), layers.PReLU()]),
+        layers.Dropout(0.1),
+        layers.Dense(5, "softmax"),
+        layers.Dense(1, "sigmoid", kernel_regularizer="l2"),
+    ]
+    e = Experiment(stack, "moons", "binary_crossentropy", optimizers.Nadam(clipvalue=0.1), batch_size=16)
+    Trainer(e).advance(3)
+    Trainer(dataclasses.replace(e, dtype="float64")).advance(3)
+    assert len(operations.compiled) == compiled
+
+
+def test_that_memory_is_little_more_than_what_the_arrays_need() -> None:
+    stack: list[Layer] = [layers.Repeat(20, [layers.Dense(64, "tanh")]), layers.Dense(10, "softmax")]
+    rng = np.random.default_rng(0)
+    e = Experiment(stack, (rng.standard_normal((256, 64)), rng.integers(0, 10, 256)), optimizer="Adam")
+    trainer = Trainer(e)
+    weights = sum(array.nbytes for array in trainer.weights())
+    activations = 4 * 32 * (64 + 20 * 64 + 10 + 10)
+    assert trainer.nbytes <= 1.3 * (4 * weights + activations)

@@ -1,0 +1,204 @@
+"""Trainings of others, recorded in gradsim's own format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gradsim
+from gradsim import api
+from gradsim.exchange import keras_script, watching
+from gradsim.model import Experiment
+from gradsim.telemetry import Recording
+from tests.unit.exchange.cases import starting_weights
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
+
+VALUE = Experiment(
+    layers=[
+        *({"type": "Dense", "units": 12, "activation": "tanh"} for _ in range(3)),
+        {"type": "Dense", "units": 3, "activation": "softmax"},
+    ],
+    data={"type": "spiral", "classes": 3, "samples": 60},
+    optimizer={"type": "SGD", "learning_rate": 0.2, "momentum": 0.5},
+    batch_size=None,
+)
+
+
+def torch_module() -> Any:
+    return pytest.importorskip("torch", reason="needs PyTorch, which the reference environment has")
+
+
+def torch_training(steps: int, *, clip: float | None = None, **options: Any) -> tuple[Any, Any]:
+    """The same training as the experiment's, in a loop of somebody's own; gives the watcher and the losses."""
+    torch = torch_module()
+    nn = torch.nn
+    data = gradsim.datasets.load(VALUE.data)
+    x, y = torch.as_tensor(data.x_train), torch.as_tensor(data.y_train)
+    layers: list[Any] = []
+    arrays = [torch.as_tensor(array) for array in starting_weights(VALUE)]
+    for number in range(4):
+        kernel, bias = arrays[2 * number : 2 * number + 2]
+        layer = nn.Linear(*kernel.shape)
+        with torch.no_grad():
+            layer.weight.copy_(kernel.T)
+            layer.bias.copy_(bias)
+        layers += [layer, nn.Tanh()] if number < 3 else [layer]
+    model = nn.Sequential(*layers)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.2, momentum=0.5)
+    watcher = gradsim.watch(model, **options)
+    losses = []
+    for _ in range(steps):
+        loss = nn.functional.cross_entropy(model(x), y)
+        watcher.log(loss=loss)
+        losses.append(loss.item())
+        optimizer.zero_grad()
+        loss.backward()
+        if clip is not None:
+            nn.utils.clip_grad_norm_(model.parameters(), clip)
+        optimizer.step()
+    watcher.close()
+    return watcher, losses
+
+
+def test_that_a_watched_pytorch_training_shows_what_the_engine_records() -> None:
+    watcher, losses = torch_training(6)
+    its = watcher.recording
+    mine = api.Experiment.of(VALUE).run(steps=6, weights=starting_weights(VALUE))
+    dense = [row for row, layer in enumerate(its.layers) if layer.type == "Linear"]
+    np.testing.assert_allclose(its["loss"], mine["loss"], rtol=1e-4)
+    np.testing.assert_allclose(its["loss"], losses, rtol=1e-6)
+    for key in ("gradient_norm", "gradient_max", "update_norm", "delta_norm", "delta_max", "weight_norm", "weight_max"):
+        # One step moves the weights by about a thousandth.
+        tolerance = 1e-5 if key.startswith("weight") else 2e-3
+        np.testing.assert_allclose(its[key][:, dense], mine[key], rtol=tolerance, err_msg=key)
+    for key in ("gradient_rms", "delta_rms", "update_ratio"):
+        np.testing.assert_allclose(its[key][:, dense], mine[key], rtol=2e-3, err_msg=key)
+    np.testing.assert_allclose(its["global_gradient_norm"], mine["global_gradient_norm"], rtol=1e-3)
+    tanh = [row + 1 for row in dense[:-1]]
+    for key in ("activation_mean", "activation_std", "saturated"):
+        np.testing.assert_allclose(its[key][:, tanh], mine[key][:, :3], rtol=2e-3, atol=1e-5, err_msg=key)
+
+
+def test_that_only_every_so_many_th_step_is_recorded_and_the_file_is_a_recording(tmp_path: Path) -> None:
+    watcher, losses = torch_training(10, every=4, path=tmp_path / "run.npz")
+    read = Recording.load(tmp_path / "run.npz")
+    assert read.steps.tolist() == [0, 4, 8]
+    assert (read.every, read.source, read.layers[0].label) == (4, "pytorch", "Linear 2 to 12")
+    np.testing.assert_allclose(read["loss"], [losses[0], losses[4], losses[8]], rtol=1e-6)
+    assert read == watcher.recording
+
+
+def test_that_the_gradient_is_taken_before_clipping() -> None:
+    free, _ = torch_training(1)
+    clipped, _ = torch_training(1, clip=0.01)
+    np.testing.assert_array_equal(clipped.recording["gradient_norm"], free.recording["gradient_norm"])
+    found = clipped.recording["clipped_norm"][0, 0]
+    assert found < clipped.recording["gradient_norm"][0, 0]
+
+
+def test_that_convolutions_and_nested_modules_are_rows() -> None:
+    torch = torch_module()
+    nn = torch.nn
+
+    class Block(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.convolution = nn.Conv2d(3, 5, 3, padding=1)
+            self.normalization = nn.BatchNorm2d(5)
+
+        def forward(self, x: Any) -> Any:
+            return torch.relu(self.normalization(self.convolution(x)))
+
+    model = nn.Sequential(Block(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(5 * 4 * 4, 2), nn.ReLU(inplace=True))
+    optimizer = torch.optim.Adam(model.parameters())
+    with gradsim.watch(model) as watcher:
+        for _ in range(3):
+            optimizer.zero_grad()
+            model(torch.ones(4, 3, 8, 8)).square().sum().backward()
+            optimizer.step()
+        model.eval()
+        model(torch.ones(4, 3, 8, 8))
+    recording = watcher.recording
+    names = [layer.name for layer in recording.layers]
+    assert names == ["0.convolution", "0.normalization", "1", "2", "3", "4"]
+    assert recording.layers[0].shape == (5, 8, 8)
+    assert np.isfinite(recording["gradient_norm"][:, [0, 1, 4]]).all()
+    assert np.isnan(recording["gradient_norm"][:, [2, 3]]).all()
+    assert np.isfinite(recording["delta_norm"]).all()
+    assert len(recording) == 3
+
+
+def test_that_nan_is_counted_and_named() -> None:
+    torch = torch_module()
+    model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU(), torch.nn.Linear(3, 1))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with gradsim.watch(model) as watcher:
+        for value in (1.0, float("nan")):
+            optimizer.zero_grad()
+            model(torch.full((4, 2), value)).sum().backward()
+            optimizer.step()
+    found = watcher.recording.first_nonfinite
+    assert found is not None and (found.step, found.layer, found.quantity, found.kind) == (1, 0, "activation", "nan")
+
+
+def test_that_gradients_too_small_to_be_squared_are_measured() -> None:
+    torch = torch_module()
+    model = torch.nn.Linear(2, 1, bias=False)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with gradsim.watch(model) as watcher:
+        (model(torch.tensor([[3.0, 4.0]])).sum() * 1e-30).backward()
+        optimizer.step()
+    assert watcher.recording["gradient_norm"][0, 0] == pytest.approx(5e-30, rel=1e-5)
+
+
+def test_that_sparse_gradients_and_unused_layers_are_recorded() -> None:
+    torch = torch_module()
+    model = torch.nn.ModuleDict({"words": torch.nn.Embedding(9, 3, sparse=True), "unused": torch.nn.Linear(3, 3)})
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with gradsim.watch(model) as watcher:
+        model["words"](torch.tensor([[1, 2]])).sum().backward()
+        optimizer.step()
+    assert [layer.name for layer in watcher.recording.layers] == ["words"]
+    assert watcher.recording["gradient_norm"][0, 0] == pytest.approx(6**0.5)
+
+
+def test_that_hooks_are_gone_after_closing_and_other_models_do_not_count() -> None:
+    torch = torch_module()
+    mine, other = torch.nn.Linear(2, 1), torch.nn.Linear(2, 1)
+    watcher = gradsim.watch(mine)
+    for model in (mine, other):
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        model(torch.ones(3, 2)).sum().backward()
+        optimizer.step()
+    assert watcher.step == 1
+    watcher.close()
+    assert not mine._forward_hooks
+    with pytest.raises(TypeError, match=r"torch\.nn\.Module"):
+        gradsim.watch(3)
+    with pytest.raises(ValueError, match="every: must be"):
+        gradsim.watch(mine, every=0)
+
+
+def test_that_a_keras_training_shows_the_engines_gradients(tmp_path: Path) -> None:
+    keras = pytest.importorskip("keras", reason="needs Keras, which the reference environment has")
+    script = keras_script.export(VALUE, epochs=1, data="file", weights=starting_weights(VALUE), arrays_name="own.npz")
+    script.write(tmp_path / "own.py")
+    code = script.text.split("history =")[0]
+    names: dict[str, Any] = {"__file__": str(tmp_path / "own.py")}
+    exec(compile(code, "own.py", "exec"), names)  # noqa: S102
+    callback = watching.KerasCallback(every=2, path=tmp_path / "run.npz")
+    names["model"].fit(names["x_train"], names["y_train"], batch_size=1000, epochs=5, verbose=0, callbacks=[callback])
+    read = Recording.load(tmp_path / "run.npz")
+    mine = api.Experiment.of(VALUE).run(steps=5, weights=starting_weights(VALUE))
+    assert read.steps.tolist() == [0, 2, 4]
+    assert [layer.type for layer in read.layers] == ["Dense"] * 4
+    for key in ("loss", "accuracy", "gradient_norm", "gradient_max", "update_norm", "global_gradient_norm"):
+        np.testing.assert_allclose(read[key], mine[key][::2], rtol=3e-3, err_msg=key)
+    # One step moves the weights by about a thousandth.
+    np.testing.assert_allclose(read["weight_norm"], mine["weight_norm"][::2], rtol=1e-5)
+    assert "apply" not in vars(names["model"].optimizer)
+    assert keras.config.backend() in ("jax", "torch", "tensorflow")
