@@ -17,9 +17,7 @@ def root() -> Path:
     for folder in (_PACKAGE / "_resources", _PACKAGE.parent / "resources"):
         if folder.is_dir():
             return folder
-    raise FileNotFoundError(
-        f"gradsim has no resources: neither {_PACKAGE}/_resources nor resources beside it"
-    )
+    raise FileNotFoundError(f"gradsim has no resources: neither {_PACKAGE}/_resources nor resources beside it")
 
 
 def resource(name: str) -> Path:

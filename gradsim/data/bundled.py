@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -48,14 +49,16 @@ def _in_proportion(labels: Array, classes: int, rows: int) -> Array:
     return np.sort(np.concatenate([np.flatnonzero(labels == c)[:count] for c, count in enumerate(wanted)]))
 
 
+KINDS = r" *|(?!.*([0-9]).*\1) *[0-9] *(, *[0-9] *)+"
+"""Nothing, or two or more different digits between commas."""
+
+
 def _kind_numbers(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(",")) if text.strip() else ()
 
 
 def _checked_kinds(text: str) -> str:
-    parts = [part.strip() for part in text.split(",")] if text.strip() else []
-    usable = all(len(part) == 1 and part in "0123456789" for part in parts)
-    if parts and (not usable or len(parts) < 2 or len(set(parts)) < len(parts)):
+    if not re.fullmatch(KINDS, text):
         raise PydanticCustomError("kinds", "must be two or more different numbers from 0 to 9, as in 5, 6")
     return text
 
@@ -99,6 +102,7 @@ class FashionMNIST(Bundled):
         "Kinds",
         "Numbers of the kinds to tell apart, as in 5, 6 (0 is T-shirt, 9 ankle boot); empty: the first ones.",
         default="",
+        pattern=KINDS,
         kw_only=True,
     )
 

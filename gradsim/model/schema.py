@@ -131,7 +131,8 @@ def _value(cls: type[Spec], view: FieldView) -> Json:
         case "bool":
             return {"type": "boolean"}
         case "text":
-            return {"type": "string", **_lengths(cls, view.name)}
+            matched = {"pattern": f"^(?:{view.pattern})$"} if view.pattern else {}
+            return {"type": "string", **_lengths(cls, view.name), **matched}
         case "choice":
             return {"enum": list(view.choices)}
         case "spec":

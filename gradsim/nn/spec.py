@@ -38,6 +38,7 @@ def option(
     advanced: bool = False,
     hidden: bool = False,
     kw_only: bool = False,
+    pattern: str = "",
     **bounds: Any,
 ) -> Any:
     """Declares a field of a spec.
@@ -52,9 +53,13 @@ def option(
         advanced: True if a form may fold the field away.
         hidden: True if neither forms nor files show the field.
         kw_only: True if the field can't be given by position.
+        pattern: What a text must match as a whole, as a regular expression that JSON Schema (ECMA 262) reads alike;
+            the field's own validator says so in words.
         bounds: ``ge``, ``gt``, ``le``, ``lt`` and the other constraints of ``pydantic.Field``.
     """
-    extra: Any = {"unit": unit, "step": step, "live": live, "advanced": advanced, "hidden": hidden}
+    extra: Any = {
+        "unit": unit, "step": step, "live": live, "advanced": advanced, "hidden": hidden, "pattern": pattern,
+    }  # fmt: skip
     return pydantic.Field(default, title=title, description=help, kw_only=kw_only, json_schema_extra=extra, **bounds)
 
 
@@ -324,6 +329,7 @@ class FieldView:
         optional: True if None is allowed.
         choices: For "choice": the allowed values.
         minimum, maximum: Bounds, or None; ``exclusive_*`` tells whether the bound itself is excluded.
+        pattern: For "text": the regular expression that it must match as a whole, or "".
     """
 
     name: str
@@ -343,6 +349,7 @@ class FieldView:
     maximum: float | None = None
     exclusive_minimum: bool = False
     exclusive_maximum: bool = False
+    pattern: str = ""
 
     @property
     def required(self) -> bool:
@@ -404,6 +411,7 @@ def _view(name: str, info: FieldInfo) -> FieldView:
             ("live", False),
             ("advanced", False),
             ("hidden", False),
+            ("pattern", ""),
         )
     }
     return FieldView(

@@ -47,8 +47,7 @@ def test_that_a_task_can_be_asked_for() -> None:
     assert from_arrays((X, y), task="regression").task == "regression"
     assert from_arrays((X, y.astype(float)), task="classification").y_train.shape == (6, 6)
     assert faults_of((X, y + 0.5), task="classification") == [
-        "y[0]: must be a class, a whole number from 0 to 999; give targets of a regression as float "
-        "(received 0.5)"
+        "y[0]: must be a class, a whole number from 0 to 999; give targets of a regression as float (received 0.5)"
     ]
 
 
@@ -155,9 +154,7 @@ def test_that_a_long_report_is_cut_and_counted() -> None:
     fraction=st.floats(0, 0.9),
     seed=st.integers(0, 2**31 - 1),
 )
-def test_that_a_split_uses_every_row_once_and_keeps_every_class(
-    counts: list[int], fraction: float, seed: int
-) -> None:
+def test_that_a_split_uses_every_row_once_and_keeps_every_class(counts: list[int], fraction: float, seed: int) -> None:
     labels = np.repeat(np.arange(len(counts)), counts)
     train, val = split(len(labels), fraction, np.random.default_rng(seed), labels)
     assert sorted([*train, *val]) == list(range(len(labels)))

@@ -166,10 +166,7 @@ def test_that_every_fault_is_named_by_row_and_column(folder: Path) -> None:
         (
             "a,y\n1,1\n2,0.5\n",
             {"task": "classification"},
-            [
-                "column 'y': must hold text or at most 1000 different whole numbers for a classification "
-                "(received 0.5)"
-            ],
+            ["column 'y': must hold text or at most 1000 different whole numbers for a classification (received 0.5)"],
         ),
         (
             "a,b,y\n,1,0\n,2,1\n",
@@ -315,9 +312,7 @@ def test_that_a_member_that_lies_about_itself_is_not_read(folder: Path, member: 
     assert fault.startswith(message)
 
 
-def test_that_a_zip_bomb_is_refused_by_its_declared_size(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_that_a_zip_bomb_is_refused_by_its_declared_size(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.savez_compressed(folder / "own.npz", x=np.zeros((1000, 1000)), y=np.zeros(1000))
     assert (folder / "own.npz").stat().st_size < 20_000
     monkeypatch.setattr(archives, "MAX_VALUES", 500_000)

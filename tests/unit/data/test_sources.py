@@ -50,9 +50,7 @@ def test_that_arrays_become_a_source_of_their_own() -> None:
 def test_that_faults_of_arrays_arrive_with_their_places() -> None:
     with pytest.raises(ValidationError) as caught:
         data.source((np.zeros((4, 3)), [0, 1]))
-    assert [str(fault) for fault in faults_of(caught.value)] == [
-        "y: must have 4 rows, as many as x (received 2)"
-    ]
+    assert [str(fault) for fault in faults_of(caught.value)] == ["y: must have 4 rows, as many as x (received 2)"]
 
 
 def test_that_an_unknown_name_is_answered_with_the_known_ones() -> None:

@@ -43,7 +43,7 @@ def value(view: FieldView, depth: int) -> st.SearchStrategy[Any]:
         case "bool":
             drawn = st.booleans()
         case "text":
-            drawn = WORDS.filter(bool)
+            drawn = st.from_regex(view.pattern, fullmatch=True) if view.pattern else WORDS.filter(bool)
         case "choice":
             drawn = st.sampled_from(view.choices)
         case "spec":
