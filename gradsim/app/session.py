@@ -32,14 +32,47 @@ from gradsim.telemetry.recorder import Recorder
 from gradsim.telemetry.recording import FirstNonfinite, Layer, Recording
 
 FRAME_MS = 16
-TEXT_MS = 250
-"""Numbers are renewed four times a second: faster than that they can't be read."""
+TEXT_FRAMES = 15
+"""Frames between two renewals of a number, about a quarter of a second: faster than that it can't be read."""
 
 SPEEDS: tuple[float | None, ...] = (1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 500.0, None)
 """Steps per second that the speed control offers; None is as fast as the machine can."""
 
 PHASE_SECONDS = (0.5, 1.0, 2.0, 4.0)
 """How long slow motion shows each phase, to choose from."""
+
+
+class _Beat(QObject):
+    now = Signal()
+
+
+class SlowTick:
+    """A signal for what is renewed four times a second, spread over the frames between.
+
+    Each receiver is called in a frame of its own, as long as there are no more of them than frames: together they
+    take as long as a frame may, and every fourth of a second one frame would be late.
+    """
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        self._beats = tuple(_Beat(parent) for _ in range(TEXT_FRAMES))
+        self._connected = 0
+        self._frame = 0
+
+    def connect(self, receiver: Callable[..., object]) -> None:
+        """Calls the receiver from now on, as long as it lives."""
+        # Neighbours in the order of connection are neighbours in the window: they are kept apart.
+        self._beats[self._connected * 4 % TEXT_FRAMES].now.connect(receiver)
+        self._connected += 1
+
+    def frame(self) -> None:
+        """Another frame: the receivers whose turn it is are called."""
+        self._frame = (self._frame + 1) % TEXT_FRAMES
+        self._beats[self._frame].now.emit()
+
+    def emit(self) -> None:
+        """Calls all of them."""
+        for beat in self._beats:
+            beat.now.emit()
 
 
 class Session(QObject):
@@ -58,6 +91,7 @@ class Session(QObject):
         runner: The training thread; the verbs of this class are the way to it.
         first_nonfinite: Where the present run has paused because of a NaN or Inf.
         failure: Why there is no run, in a sentence, or "".
+        slow_tick: Four times a second while a run moves, and once after it: renew text.
     """
 
     document_changed = Signal(object)
@@ -70,8 +104,6 @@ class Session(QObject):
     """Another run: :attr:`recorder`, :attr:`stack` and the rows are others (or None)."""
     tick = Signal()
     """Every 16 ms while a run moves, and once after anything else was recorded or rewound: pull what is new."""
-    slow_tick = Signal()
-    """Four times a second while a run moves, and once after it: renew text."""
     progress = Signal(str, int, int)
     """A long preparation: what, how many of how many; ("", 0, 0) when it is over."""
     diverged = Signal(object)
@@ -115,9 +147,8 @@ class Session(QObject):
         self._frames.setTimerType(Qt.TimerType.PreciseTimer)
         self._frames.setInterval(FRAME_MS)
         self._frames.timeout.connect(self.tick)
-        self._texts = QTimer(self)
-        self._texts.setInterval(TEXT_MS)
-        self._texts.timeout.connect(self.slow_tick)
+        self.slow_tick = SlowTick(self)
+        self._frames.timeout.connect(self.slow_tick.frame)
         self.document.changed.connect(self._on_change)
         self.document.saved.connect(lambda _: self.saved_changed.emit())
 
@@ -493,10 +524,8 @@ class Session(QObject):
         moving = self.status.state == "playing"
         if moving and not self._frames.isActive():
             self._frames.start()
-            self._texts.start()
         elif not moving:
             self._frames.stop()
-            self._texts.stop()
         self.run_changed.emit()
         self.tick.emit()
         self.slow_tick.emit()
@@ -523,6 +552,5 @@ class Session(QObject):
         """Ends the training thread. Nothing is told any more."""
         self._closed = True
         self._frames.stop()
-        self._texts.stop()
         self._answers.clear()
         self.runner.close()

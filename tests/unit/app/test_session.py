@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
-from gradsim.app.session import Session
+from gradsim.app.session import TEXT_FRAMES, Session, SlowTick
 from gradsim.engine.trainer import Trainer
 from gradsim.model import bundled, edits
 from gradsim.model.file import FileError
@@ -47,8 +48,11 @@ def test_that_all_rounds_of_a_repeat_group_are_rows_of_it(open_session: OpenSess
 
 def test_that_playing_ticks_and_pausing_stops_the_ticks(open_session: OpenSession, qtbot: QtBot) -> None:
     session = open_session(started=True)
-    with qtbot.waitSignals([session.tick, session.slow_tick], timeout=WAIT):
+    texts: list[int] = []
+    session.slow_tick.connect(lambda: texts.append(session.status.step))
+    with qtbot.waitSignal(session.tick, timeout=WAIT):
         session.play()
+    qtbot.waitUntil(lambda: len(texts) > 2, timeout=WAIT)
     qtbot.waitUntil(lambda: session.status.step > 5, timeout=WAIT)
     assert session.playing
     session.pause()
@@ -56,6 +60,20 @@ def test_that_playing_ticks_and_pausing_stops_the_ticks(open_session: OpenSessio
     qtbot.waitUntil(lambda: not session._frames.isActive(), timeout=WAIT)
     assert not session.playing
     assert session.latest == session.status.step - 1
+
+
+def test_that_what_is_renewed_slowly_is_spread_over_the_frames(qtbot: QtBot) -> None:
+    ticks = SlowTick()
+    called: list[int] = []
+    for number in range(TEXT_FRAMES):
+        ticks.connect(functools.partial(called.append, number))
+    for frame in range(2 * TEXT_FRAMES):
+        ticks.frame()
+        assert len(called) == frame + 1, "one in each frame"
+    assert sorted(called) == sorted(2 * list(range(TEXT_FRAMES)))
+    called.clear()
+    ticks.emit()
+    assert sorted(called) == list(range(TEXT_FRAMES))
 
 
 def test_that_a_live_edit_keeps_the_weights(open_session: OpenSession, qtbot: QtBot) -> None:
