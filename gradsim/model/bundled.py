@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from gradsim import resources
+from gradsim.i18n import tr
 from gradsim.model import file
 from gradsim.model.experiment import Experiment
 from gradsim.model.faults import FaultsError, near
@@ -57,7 +58,7 @@ def bundled(name: str) -> Bundled:
     """
     known = names()
     if name not in known:
-        message = f"is neither a file nor a bundled experiment{near(name, known)}; see: gradsim list"
+        message = tr("is neither a file nor a bundled experiment{hint}; see: gradsim list", hint=near(name, known))
         raise FaultsError([Fault("EXPERIMENT", message, name)])
     path = _folder() / f"{name}{file.SUFFIX}"
     return Bundled(name, path, file.load(path).experiment)

@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
+from gradsim.i18n import tr, tr_n
 from gradsim.model import file, migrations
 from gradsim.model.change import Change, compare
 from gradsim.model.experiment import Experiment
@@ -88,7 +89,7 @@ def place(experiment: Experiment, uid: str) -> Place:
     for found in places(experiment):
         if found.layer.uid == uid:
             return found
-    raise _error("there is no such layer any more", uid)
+    raise _error(tr("there is no such layer any more"), uid)
 
 
 def children(experiment: Experiment, parent: str) -> Layers:
@@ -97,7 +98,7 @@ def children(experiment: Experiment, parent: str) -> Layers:
 
 
 def _error(message: str, received: object = MISSING, path: str = "") -> EditError:
-    return EditError([Fault(path or "the stack", message, received)])
+    return EditError([Fault(path or tr("the stack"), message, received)])
 
 
 # Fields
@@ -139,10 +140,10 @@ def reset_field(experiment: Experiment, uid: str | Iterable[str], path: str) -> 
     def reset(holder: Spec) -> object:
         _, view = _field(holder, parts)
         if view.required:
-            raise _error("has no default", path=path)
+            raise _error(tr("has no default"), path=path)
         return _assigned(holder, parts, view.default, "")
 
-    return _set(experiment, uid, path, reset, "Reset")
+    return _set(experiment, uid, path, reset, reset=True)
 
 
 def _set(
@@ -150,7 +151,8 @@ def _set(
     uid: str | Iterable[str],
     path: str,
     function: Callable[[Any], Any],
-    verb: str = "Change",
+    *,
+    reset: bool = False,
 ) -> Edit:
     uids = (uid,) if isinstance(uid, str) else tuple(dict.fromkeys(uid))
     holder: Spec = place(experiment, uids[0]).layer if uids and uids[0] else experiment
@@ -158,8 +160,9 @@ def _set(
     after = experiment
     for one in uids:
         after = _with_layer(after, one, function) if one else function(after)
-    title = view.title if view.title[1:2].isupper() else view.title[:1].lower() + view.title[1:]
-    return _made(experiment, after, f"{verb} {title}")
+    title = tr(view.title)
+    title = title if title[1:2].isupper() else title[:1].lower() + title[1:]
+    return _made(experiment, after, tr("Reset {field}", field=title) if reset else tr("Change {field}", field=title))
 
 
 def _field(holder: Spec, parts: Sequence[str]) -> tuple[Spec, FieldView]:
@@ -170,12 +173,12 @@ def _field(holder: Spec, parts: Sequence[str]) -> tuple[Spec, FieldView]:
         view = views.get(part)
         if view is None or view.hidden:
             names = [name for name, view in views.items() if not view.hidden]
-            message = f"is not a field; must be one of {', '.join(names)}{near(part, names)}"
-            raise _error(message if names else "is not a field here", path=".".join(parts[: number + 1]))
+            message = tr("is not a field; must be one of {names}", names=", ".join(names)) + near(part, names)
+            raise _error(message if names else tr("is not a field here"), path=".".join(parts[: number + 1]))
         if number == len(parts) - 1:
             return owner, view
         owner = getattr(owner, part)
-    raise _error("must be the name of a field", "")
+    raise _error(tr("must be the name of a field"), "")
 
 
 def _assigned(holder: Any, parts: Sequence[str], value: object, prefix: str) -> Any:
@@ -225,14 +228,14 @@ def insert(experiment: Experiment, layers: Layer | Iterable[Layer], parent: str 
     """Adds layers in a group (or outermost) before the one of number ``index``; None adds them at the end."""
     new = _fresh((layers,) if isinstance(layers, Layer) else tuple(layers))
     after = _with_children(experiment, parent, lambda inside: _spliced(inside, index, new))
-    return _made(experiment, after, f"Add {_named(new)}", new, select=new)
+    return _made(experiment, after, tr("Add {layers}", layers=_named(new)), new, select=new)
 
 
 def remove(experiment: Experiment, uids: Iterable[str]) -> Edit:
     """Takes layers out, a group with all that is in it."""
     gone = _roots(experiment, uids)
     after = _without(experiment, {found.layer.uid for found in gone})
-    return _made(experiment, after, f"Delete {_named(found.layer for found in gone)}", select=())
+    return _made(experiment, after, tr("Delete {layers}", layers=_named(found.layer for found in gone)), select=())
 
 
 def move(experiment: Experiment, uids: Iterable[str], parent: str, index: int | None = None) -> Edit:
@@ -241,12 +244,12 @@ def move(experiment: Experiment, uids: Iterable[str], parent: str, index: int | 
     moved = tuple(found.layer for found in roots)
     inside = {layer.uid for root in moved for layer in _tree(root)}
     if parent in inside:
-        raise _error("a group can't be moved into itself", parent)
+        raise _error(tr("a group can't be moved into itself"), parent)
     if index is not None:
         index -= sum(found.parent == parent and found.index < index for found in roots)
     after = _without(experiment, {layer.uid for layer in moved})
     after = _with_children(after, parent, lambda rest: _spliced(rest, index, moved))
-    return _made(experiment, after, f"Move {_named(moved)}", moved, select=moved)
+    return _made(experiment, after, tr("Move {layers}", layers=_named(moved)), moved, select=moved)
 
 
 def shift(experiment: Experiment, uids: Iterable[str], by: int) -> Edit:
@@ -254,12 +257,12 @@ def shift(experiment: Experiment, uids: Iterable[str], by: int) -> Edit:
     roots = _roots(experiment, uids)
     parent = roots[0].parent
     if any(found.parent != parent for found in roots):
-        raise _error("layers of different groups can't be moved together", len(roots))
+        raise _error(tr("layers of different groups can't be moved together"), len(roots))
     edge = roots[0].index - 1 if by < 0 else roots[-1].index + 2
     if 0 <= edge <= len(children(experiment, parent)):
         return move(experiment, uids, parent, edge)
     if not parent:
-        return _made(experiment, experiment, f"Move {_named(found.layer for found in roots)}")
+        return _made(experiment, experiment, tr("Move {layers}", layers=_named(found.layer for found in roots)))
     group = place(experiment, parent)
     return move(experiment, uids, group.parent, group.index if by < 0 else group.index + 1)
 
@@ -275,7 +278,7 @@ def duplicate(experiment: Experiment, uids: Iterable[str]) -> Edit:
         copies += new
         index = here[-1].index + 1
         after = _with_children(after, parent, functools.partial(_spliced, index=index, new=new))
-    return _made(experiment, after, f"Duplicate {_named(copies)}", copies, select=copies)
+    return _made(experiment, after, tr("Duplicate {layers}", layers=_named(copies)), copies, select=copies)
 
 
 def group(experiment: Experiment, uids: Iterable[str], kind: str = "Repeat", **fields: object) -> Edit:
@@ -283,11 +286,12 @@ def group(experiment: Experiment, uids: Iterable[str], kind: str = "Repeat", **f
     roots = _roots(experiment, uids)
     parent, first = roots[0].parent, roots[0].index
     if [(found.parent, found.index) for found in roots] != [(parent, first + n) for n in range(len(roots))]:
-        raise _error("only layers that stand next to each other can be put into a group", len(roots))
+        raise _error(tr("only layers that stand next to each other can be put into a group"), len(roots))
     inside = tuple(found.layer for found in roots)
     made = _spec(kind, {"layers": inside, "uid": nn_layers.new_uid(), **fields})
     after = _with_children(experiment, parent, lambda layers: (*layers[:first], made, *layers[first + len(inside) :]))
-    return _made(experiment, after, f"Put {_named(inside)} into {made.identifier}", inside, select=(made,))
+    name = tr("Put {layers} into {group}", layers=_named(inside), group=made.identifier)
+    return _made(experiment, after, name, inside, select=(made,))
 
 
 def ungroup(experiment: Experiment, uids: Iterable[str], *, unroll: bool = False) -> Edit:
@@ -298,15 +302,16 @@ def ungroup(experiment: Experiment, uids: Iterable[str], *, unroll: bool = False
     for found in groups:
         group_ = found.layer
         if not isinstance(group_, nn_layers.Repeat | nn_layers.Residual):
-            raise _error("only a group can be taken apart", group_.identifier, found.path)
+            raise _error(tr("only a group can be taken apart"), group_.identifier, found.path)
         rounds = group_.count if unroll and isinstance(group_, nn_layers.Repeat) else 1
         if rounds * sum(1 for child in group_.layers for _ in _tree(child)) > MAX_ROWS:
-            raise _error(f"must become at most {MAX_ROWS:,} layers", path=found.path)
+            raise _error(tr("must become at most {limit:,} layers", limit=MAX_ROWS), path=found.path)
         inside = group_.layers + tuple(layer for _ in range(rounds - 1) for layer in _fresh(group_.layers))
         freed += inside
         after = _replaced(after, group_.uid, inside)
     names = _named(found.layer for found in groups)
-    return _made(experiment, after, f"Unroll {names}" if unroll else f"Ungroup {names}", freed, select=freed)
+    name = tr("Unroll {layers}", layers=names) if unroll else tr("Ungroup {layers}", layers=names)
+    return _made(experiment, after, name, freed, select=freed)
 
 
 def enable(experiment: Experiment, uids: Iterable[str], enabled: bool = True) -> Edit:
@@ -315,7 +320,10 @@ def enable(experiment: Experiment, uids: Iterable[str], enabled: bool = True) ->
     after = experiment
     for layer in roots:
         after = _with_layer(after, layer.uid, lambda layer: dataclasses.replace(layer, enabled=enabled))
-    return _made(experiment, after, f"{'Enable' if enabled else 'Disable'} {_named(roots)}")
+    names = _named(roots)
+    return _made(
+        experiment, after, tr("Enable {layers}", layers=names) if enabled else tr("Disable {layers}", layers=names)
+    )
 
 
 def replace_kind(experiment: Experiment, uids: str | Iterable[str], kind: str) -> Edit:
@@ -330,7 +338,9 @@ def replace_kind(experiment: Experiment, uids: str | Iterable[str], kind: str) -
         new = dataclasses.replace(new, uid=layer.uid)
         made.append(new)
         after = _replaced(after, layer.uid, (new,))
-    return _made(experiment, after, f"Replace {_named(roots)} by {_named(made)}", select=made)
+    return _made(
+        experiment, after, tr("Replace {layers} by {others}", layers=_named(roots), others=_named(made)), select=made
+    )
 
 
 def replace_layers(experiment: Experiment, replacements: Mapping[str, Iterable[Layer]], name: str) -> Edit:
@@ -351,7 +361,7 @@ def combine(edits: Iterable[Edit], name: str) -> Edit:
     steps = list(edits)
     for one, following in itertools.pairwise(steps):
         if following.before is not one.experiment:
-            raise _error("each edit must be made from the result of the one before it")
+            raise _error(tr("each edit must be made from the result of the one before it"))
     touched = frozenset[str]().union(*(step.change.uids for step in steps))
     change = compare(steps[0].before, steps[-1].experiment)
     change = dataclasses.replace(change, uids=change.uids | touched) if change else change
@@ -370,8 +380,8 @@ def copy(experiment: Experiment, uids: Iterable[str]) -> str:
 def cut(experiment: Experiment, uids: Iterable[str]) -> tuple[Edit, str]:
     """:func:`remove`, and the text that :func:`copy` gives."""
     uids = tuple(uids)
-    edit = remove(experiment, uids)
-    return dataclasses.replace(edit, name=edit.name.replace("Delete", "Cut", 1)), copy(experiment, uids)
+    name = tr("Cut {layers}", layers=_named(found.layer for found in _roots(experiment, uids)))
+    return dataclasses.replace(remove(experiment, uids), name=name), copy(experiment, uids)
 
 
 def paste(experiment: Experiment, text: str, parent: str = "", index: int | None = None) -> Edit:
@@ -385,7 +395,7 @@ def paste(experiment: Experiment, text: str, parent: str = "", index: int | None
     except FaultsError as error:
         raise EditError(error.faults) from None
     edit = insert(experiment, layers, parent, index)
-    return dataclasses.replace(edit, name=f"Paste {_named(layers)}")
+    return dataclasses.replace(edit, name=tr("Paste {layers}", layers=_named(layers)))
 
 
 def pasted(text: str) -> Layers:
@@ -402,7 +412,7 @@ def pasted(text: str) -> Layers:
     else:
         layers = file.experiment_from({"layers": content.get("layers", [])}).layers
     if not layers:
-        raise FaultsError([Fault("the text", "must hold layers", MISSING)])
+        raise FaultsError([Fault(tr("the text"), tr("must hold layers"), MISSING)])
     return layers
 
 
@@ -430,9 +440,9 @@ def _roots(experiment: Experiment, uids: Iterable[str]) -> list[Place]:
             found.append(one)
             inside.add(uid)
     if missing:
-        raise _error("there is no such layer any more", sorted(missing)[0])
+        raise _error(tr("there is no such layer any more"), sorted(missing)[0])
     if not found:
-        raise _error("choose at least one layer")
+        raise _error(tr("choose at least one layer"))
     return found
 
 
@@ -452,7 +462,7 @@ def _spliced(layers: Layers, index: int | None, new: Layers) -> Layers:
     if index is None:
         index = len(layers)
     if not 0 <= index <= len(layers):
-        raise _error(f"there is no such place; must be from 0 to {len(layers)}", index)
+        raise _error(tr("there is no such place; must be from 0 to {last}", last=len(layers)), index)
     return (*layers[:index], *new, *layers[index:])
 
 
@@ -490,7 +500,7 @@ def _with_children(experiment: Experiment, parent: str, function: Callable[[Laye
         return dataclasses.replace(experiment, layers=function(experiment.layers))
     holder = place(experiment, parent)
     if not isinstance(holder.layer, nn_layers.Repeat | nn_layers.Residual):
-        raise _error("only a group can have layers inside", holder.layer.identifier, holder.path)
+        raise _error(tr("only a group can have layers inside"), holder.layer.identifier, holder.path)
     inside = function(holder.layer.layers)
     return _replaced(experiment, parent, (dataclasses.replace(holder.layer, layers=inside),))
 
@@ -527,7 +537,7 @@ def _named(layers: Iterable[Layer]) -> str:
     found = list(layers)
     if len(found) == 1:
         return found[0].identifier
-    return f"{len(found)} layers"
+    return tr_n("{n} layer", "{n} layers", len(found))
 
 
 def _made(

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ArgsKwargs
 
+from gradsim.i18n import tr
 from gradsim.nn.spec import REGISTRIES, Fault, Spec, faults_of, fields_of
 
 SHOWN = 100
@@ -29,7 +30,7 @@ class FaultsError(ValueError):
         self.faults = tuple(faults)
         lines = [str(fault) for fault in self.faults[:SHOWN]]
         if len(self.faults) > SHOWN:
-            lines.append(f"... and {len(self.faults) - SHOWN} more")
+            lines.append(tr("... and {n} more", n=len(self.faults) - SHOWN))
         super().__init__("\n".join(lines))
 
 
@@ -53,11 +54,13 @@ def parse_path(text: str) -> Parts:
         # A dot stands before every name but the first.
         dotted = text.startswith(".", position)
         if match is None or (match[1] is not None and dotted == (position == 0)):
-            raise PathError(f"must be a path as in layers[3].units or optimizer.learning_rate (received {text!r})")
+            raise PathError(
+                tr("must be a path as in layers[3].units or optimizer.learning_rate (received {text!r})", text=text)
+            )
         parts.append(match[1] if match[1] is not None else int(match[2]))
         position = match.end()
     if not parts:
-        raise PathError("must be a path as in layers[3].units or optimizer.learning_rate (received nothing)")
+        raise PathError(tr("must be a path as in layers[3].units or optimizer.learning_rate (received nothing)"))
     return tuple(parts)
 
 
@@ -66,7 +69,7 @@ def near(word: str, words: Iterable[str]) -> str:
     # Upper and lower case is the most frequent slip, and the one that difflib weighs worst.
     lowered = {candidate.lower(): candidate for candidate in words}
     found = difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=0.6)
-    return f" (did you mean {lowered[found[0]]!r}?)" if found else ""
+    return tr(" (did you mean {name!r}?)", name=lowered[found[0]]) if found else ""
 
 
 def field_names(cls: type[Spec]) -> list[str]:
@@ -131,7 +134,7 @@ def explained(fault: Fault, root: type[Spec], content: Any) -> Fault:
     if isinstance(received, ArgsKwargs):
         received = dict(received.kwargs or {})
     message = fault.message
-    if message.endswith("is not a field here"):
+    if message.endswith(tr("is not a field here")):
         try:
             parts = parse_path(fault.path)
         except PathError:
@@ -139,10 +142,11 @@ def explained(fault: Fault, root: type[Spec], content: Any) -> Fault:
         cls = class_at(root, content, parts[:-1]) if parts else root
         if cls is not None and parts:
             names = field_names(cls)
-            message += f"; must be one of {', '.join(names)}{near(str(parts[-1]), names)}"
-    elif isinstance(received, str) and "must be one of " in message:
-        message += near(received, message.split("must be one of ", 1)[1].split(", "))
-    return Fault(path, message, received)
+            message = tr("is not a field here; must be one of {names}", names=", ".join(names))
+            message += near(str(parts[-1]), names)
+    elif isinstance(received, str) and fault.allowed:
+        message += near(received, fault.allowed)
+    return Fault(path, message, received, fault.allowed)
 
 
 def _value_at(content: Any, path: str) -> Any:

@@ -23,6 +23,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
+from gradsim.i18n import mark, tr
 from gradsim.model import migrations
 from gradsim.model.experiment import Experiment
 from gradsim.model.faults import FaultsError, explained, faults_in
@@ -41,7 +42,7 @@ MAX_FAULTS = 1_000
 LARGEST_INT = 2**53
 """Beyond it other programs' JSON readers no longer tell whole numbers apart."""
 
-WHOLE = "the file"
+WHOLE = mark("the file")
 """The path of a fault that concerns all of it."""
 
 
@@ -72,11 +73,11 @@ def load(path: str | os.PathLike[str]) -> Opened:
         # Asked of the open file, since another could take its place between a look and the reading.
         with open(path, "rb", opener=_without_waiting) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise FileError([Fault(WHOLE, "must be a regular file", str(path))])
+                raise FileError([Fault(tr(WHOLE), tr("must be a regular file"), str(path))])
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise FileError([Fault(WHOLE, f"can't be read: {reason}", str(path))]) from error
+        raise FileError([Fault(tr(WHOLE), tr("can't be read: {reason}", reason=reason), str(path))]) from error
     opened = loads(data)
     return dataclasses.replace(opened, experiment=_with_data_from(opened.experiment, path.parent))
 
@@ -91,20 +92,24 @@ def loads(data: bytes | str) -> Opened:
     faults: list[Fault] = []
     version = content.get(migrations.KEY, MISSING)
     if not isinstance(version, int) or isinstance(version, bool):
-        allowed = f"must be the number of the file format, {migrations.CURRENT}"
+        allowed = tr("must be the number of the file format, {version}", version=migrations.CURRENT)
         raise FileError([Fault(migrations.KEY, allowed, version)])
     try:
         content = migrations.migrate(content)
     except LookupError as error:
         raise FileError([Fault(migrations.KEY, str(error.args[0]), version)]) from error
     except Exception as error:
-        message = f"is no file of format {version}, so that it can't be brought to {migrations.CURRENT}"
-        raise FileError([Fault(WHOLE, message, MISSING)]) from error
+        message = tr(
+            "is no file of format {version}, so that it can't be brought to {current}",
+            version=version,
+            current=migrations.CURRENT,
+        )
+        raise FileError([Fault(tr(WHOLE), message, MISSING)]) from error
     fields = {key: value for key, value in content.items() if key not in (migrations.KEY, *EXTENSIONS)}
     extensions = {key: content[key] for key in EXTENSIONS if key in content}
     for key, value in extensions.items():
         if not isinstance(value, dict):
-            faults.append(Fault(key, "must be an object", value))
+            faults.append(Fault(key, tr("must be an object"), value))
     experiment: Experiment | None = None
     try:
         experiment = experiment_from(fields)
@@ -142,12 +147,13 @@ def _layer_faults(layers: Any) -> Iterator[Fault]:
             continue
         count += len(entries)
         if count > MAX_ROWS:
-            yield Fault("layers", f"must hold at most {MAX_ROWS:,} layers in all", f"more than {MAX_ROWS:,}")
+            message = tr("must hold at most {limit:,} layers in all", limit=MAX_ROWS)
+            yield Fault("layers", message, tr("more than {limit:,}", limit=MAX_ROWS))
             return
         for number, entry in enumerate(entries):
             if isinstance(entry, dict):
                 if "uid" in entry:
-                    yield Fault(f"{path}[{number}].uid", "is not a field here", entry["uid"])
+                    yield Fault(f"{path}[{number}].uid", tr("is not a field here"), entry["uid"])
                 waiting.append((f"{path}[{number}].layers", entry.get("layers")))
 
 
@@ -162,9 +168,11 @@ def content_of(experiment: Experiment) -> dict[str, Any]:
             [
                 Fault(
                     "data",
-                    "arrays in memory can't be saved in a .gradsim file: save them with numpy.savez as x "
-                    "and y, and "
-                    'use data={"type": "npz", "path": "FILE.npz"} instead',
+                    tr(
+                        "arrays in memory can't be saved in a .gradsim file: save them with numpy.savez as x and y, "
+                        "and "
+                        'use data={"type": "npz", "path": "FILE.npz"} instead'
+                    ),
                     type(experiment.data).title or experiment.data.identifier,
                 )
             ]
@@ -188,12 +196,14 @@ def dumps(experiment: Experiment, extensions: Mapping[str, Any] | None = None) -
     content: dict[str, Any] = {migrations.KEY: migrations.CURRENT, **content_of(experiment)}
     for key, value in (extensions or {}).items():
         if key not in EXTENSIONS:
-            raise FileError([Fault(key, f"must be one of {', '.join(EXTENSIONS)}", value)])
+            raise FileError([Fault(key, tr("must be one of {names}", names=", ".join(EXTENSIONS)), value)])
         content[key] = value
     try:
         text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     except (TypeError, ValueError, RecursionError) as error:
-        raise FileError([Fault(WHOLE, f"can hold plain JSON values only: {error}", MISSING)]) from error
+        raise FileError(
+            [Fault(tr(WHOLE), tr("can hold plain JSON values only: {reason}", reason=error), MISSING)]
+        ) from error
     loads(text)
     return text
 
@@ -212,7 +222,7 @@ def save(path: str | os.PathLike[str], experiment: Experiment, extensions: Mappi
         write_atomically(path, text.encode("utf-8"))
     except OSError as error:
         reason = error.strerror or str(error)
-        raise FileError([Fault(WHOLE, f"can't be written: {reason}", str(path))]) from error
+        raise FileError([Fault(tr(WHOLE), tr("can't be written: {reason}", reason=reason), str(path))]) from error
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -313,23 +323,30 @@ def decode(data: bytes | str) -> dict[str, Any]:
         try:
             text = data.decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            message = f"must be text in UTF-8; byte {error.start} is none"
-            raise FileError([Fault(WHOLE, message, data[error.start : error.start + 1])]) from error
+            message = tr("must be text in UTF-8; byte {place} is none", place=error.start)
+            raise FileError([Fault(tr(WHOLE), message, data[error.start : error.start + 1])]) from error
     else:
         _check_size(len(data))
         text = data
     values = text.count(",") + text.count("[") + text.count("{")
     if values > MAX_VALUES:
-        raise FileError([Fault(WHOLE, f"must hold at most {MAX_VALUES:,} values", f"about {values:,}")])
+        raise FileError(
+            [Fault(tr(WHOLE), tr("must hold at most {limit:,} values", limit=MAX_VALUES), tr("about {n:,}", n=values))]
+        )
     try:
         content = json.loads(text, object_pairs_hook=_object, parse_int=_whole_number)
     except json.JSONDecodeError as error:
-        message = f"must be JSON; line {error.lineno}, column {error.colno}: {error.msg}"
-        raise FileError([Fault(WHOLE, message, text[error.pos : error.pos + 20] or MISSING)]) from error
+        message = tr(
+            "must be JSON; line {line}, column {column}: {reason}",
+            line=error.lineno,
+            column=error.colno,
+            reason=error.msg,
+        )
+        raise FileError([Fault(tr(WHOLE), message, text[error.pos : error.pos + 20] or MISSING)]) from error
     except RecursionError as error:
         raise FileError([_too_deep("")]) from error
     if not isinstance(content, dict):
-        raise FileError([Fault(WHOLE, "must be a JSON object", content)])
+        raise FileError([Fault(tr(WHOLE), tr("must be a JSON object"), content)])
     faults = list(itertools.islice(_unreadable(content), MAX_FAULTS))
     if faults:
         raise FileError(faults)
@@ -339,11 +356,13 @@ def decode(data: bytes | str) -> dict[str, Any]:
 
 def _check_size(size: int) -> None:
     if size > MAX_BYTES:
-        raise FileError([Fault(WHOLE, f"must be at most {MAX_BYTES // 2**20} MiB long", "more")])
+        raise FileError(
+            [Fault(tr(WHOLE), tr("must be at most {limit} MiB long", limit=MAX_BYTES // 2**20), tr("more"))]
+        )
 
 
 def _too_deep(path: str) -> Fault:
-    return Fault(path or WHOLE, f"must be nested at most {MAX_DEPTH} deep", MISSING)
+    return Fault(path or tr(WHOLE), tr("must be nested at most {limit} deep", limit=MAX_DEPTH), MISSING)
 
 
 # Tab and line ends are text; the rest of the control characters could steer a terminal.
@@ -356,20 +375,20 @@ def _unreadable(value: Any, parts: tuple[str | int, ...] = ()) -> Iterator[Fault
         yield _too_deep(_place(parts))
     elif isinstance(value, _Object):
         for key in value.repeated:
-            yield Fault(_place((*parts, key)), "must stand there once", "twice")
+            yield Fault(_place((*parts, key)), tr("must stand there once"), tr("twice"))
         for key, entry in value.items():
             if key.startswith("__") or _NO_TEXT.search(key):
-                yield Fault(_place((*parts, key)), "is not a field here", entry)
+                yield Fault(_place((*parts, key)), tr("is not a field here"), entry)
             yield from _unreadable(entry, (*parts, key))
     elif isinstance(value, list):
         for number, entry in enumerate(value):
             yield from _unreadable(entry, (*parts, number))
     elif isinstance(value, _TooLarge):
-        yield Fault(_place(parts), "must be a whole number of at most 2^53 in size", value)
+        yield Fault(_place(parts), tr("must be a whole number of at most 2^53 in size"), value)
     elif isinstance(value, float) and not math.isfinite(value):
-        yield Fault(_place(parts), "must be a finite number", value)
+        yield Fault(_place(parts), tr("must be a finite number"), value)
     elif isinstance(value, str) and _NO_TEXT.search(value):
-        yield Fault(_place(parts), "must be text without control characters", value)
+        yield Fault(_place(parts), tr("must be text without control characters"), value)
 
 
 def _place(parts: tuple[str | int, ...]) -> str:

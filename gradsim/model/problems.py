@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal
 
 from gradsim import data
+from gradsim.i18n import tr, tr_n
 from gradsim.model import edits
 from gradsim.model.edits import Edit
 from gradsim.model.experiment import Experiment
@@ -245,6 +246,10 @@ def _field_fix(name: str, uids: str | Iterable[str], path: str, value: object) -
     return Fix(name, lambda experiment: edits.set_field(experiment, chosen, path, value))
 
 
+def _use(name: str) -> str:
+    return tr("Use {name}", name=name)
+
+
 # What can't be computed
 
 
@@ -271,11 +276,13 @@ def _shape_fix(layer: Layer | None, fault: Fault) -> Fix | None:
                 found = edits.place(experiment, found.parent)
             return edits.insert(experiment, layers.registry.create("Flatten"), found.parent, found.index)
 
-        return Fix("Put Flatten before it", insert_flatten)
+        return Fix(tr("Put Flatten before it"), insert_flatten)
     if isinstance(layer, layers.Residual) and len(shape) == 1:
         inside = [child for child in layer.layers if child.enabled and isinstance(child, layers.Dense)]
         if inside and shape[0] <= 8192:
-            return _field_fix(f"Give its last Dense {shape[0]} units", inside[-1].uid, "units", shape[0])
+            return _field_fix(
+                tr("Give its last Dense {units} units", units=shape[0]), inside[-1].uid, "units", shape[0]
+            )
     return None
 
 
@@ -294,7 +301,7 @@ def _output_size(outline: Outline, name: str) -> Iterator[Problem]:
             "impossible",
             uid,
             last.path,
-            "the stack must end in flat rows: put Flatten and a Dense layer at its end",
+            tr("the stack must end in flat rows: put Flatten and a Dense layer at its end"),
             shape,
         )
         return
@@ -303,15 +310,17 @@ def _output_size(outline: Outline, name: str) -> Iterator[Problem]:
         return
     if two:
         wanted = 2 if outline.output_activation == "softmax" else 1
-        words = "must have 1 or 2 units, because the data have 2 classes"
+        words = tr("the last layer must have 1 or 2 units, because the data have 2 classes")
+    elif signature.class_names:
+        wanted = signature.outputs
+        words = tr("the last layer must have {n} units, because the data have {n} classes", n=wanted)
     else:
         wanted = signature.outputs
-        kind = "classes" if signature.class_names else "target columns"
-        words = f"must have {wanted} units, because the data have {wanted} {kind}"
+        words = tr("the last layer must have {n} units, because the data have {n} target columns", n=wanted)
     fix = None
     if row is not None and _stands_alone(outline, row):
-        fix = _field_fix(f"Give it {wanted} unit{'s' if wanted > 1 else ''}", row.uid, "units", wanted)
-    yield Problem(name, "impossible", uid, path, f"the last layer {words}", shape[0], fix)
+        fix = _field_fix(tr_n("Give it {n} unit", "Give it {n} units", wanted), row.uid, "units", wanted)
+    yield Problem(name, "impossible", uid, path, words, shape[0], fix)
 
 
 def _stands_alone(outline: Outline, row: Row) -> bool:
@@ -333,9 +342,12 @@ def _vector_initializer(outline: Outline, name: str) -> Iterator[Problem]:
                     "impossible",
                     row.uid,
                     f"{row.path}.{field}",
-                    f"{found.identifier} makes matrices, but this is one number for each unit: use zeros",
+                    tr(
+                        "{initializer} makes matrices, but this is one number for each unit: use zeros",
+                        initializer=found.identifier,
+                    ),
                     found.identifier,
-                    _field_fix("Use zeros", row.uid, field, "zeros"),
+                    _field_fix(_use("zeros"), row.uid, field, "zeros"),
                 )
 
 
@@ -356,11 +368,15 @@ def _softmax_squared_error(outline: Outline, name: str) -> Iterator[Problem]:
         "unwise",
         outline.output.uid,
         "loss",
-        f"{output} under {loss.identifier} hardly learns where it is sure and wrong, because its slope is "
-        f"near 0 "
-        f"there: use {better}",
+        tr(
+            "{activation} under {loss} hardly learns where it is sure and wrong, because its slope is near 0 there: "
+            "use {better}",
+            activation=output,
+            loss=loss.identifier,
+            better=better,
+        ),
         loss.identifier,
-        _field_fix(f"Use {better}", "", "loss", better),
+        _field_fix(_use(better), "", "loss", better),
     )
 
 
@@ -375,15 +391,18 @@ def _loss_output(outline: Outline, name: str) -> Iterator[Problem]:
         return
     fix = None
     if _stands_alone(outline, row) and not any(_applies(other) for other in outline.after(row)):
-        fix = _field_fix(f"End in {wanted}", row.uid, "activation", wanted)
+        fix = _field_fix(tr("End in {activation}", activation=wanted), row.uid, "activation", wanted)
     yield Problem(
         name,
         "unwise",
         row.uid,
         f"{row.path}.activation",
-        f"{loss.identifier} needs probabilities, and {outline.output_activation} gives none that fit: let "
-        f"the last "
-        f"layer end in {wanted}",
+        tr(
+            "{loss} needs probabilities, and {activation} gives none that fit: let the last layer end in {wanted}",
+            loss=loss.identifier,
+            activation=outline.output_activation,
+            wanted=wanted,
+        ),
         outline.output_activation,
         fix,
     )
@@ -407,9 +426,9 @@ def _loss_data(outline: Outline, name: str) -> Iterator[Problem]:
             "unwise",
             "",
             "loss",
-            f"{loss.identifier} is for classes, but these targets are real numbers: use mse",
+            tr("{loss} is for classes, but these targets are real numbers: use mse", loss=loss.identifier),
             loss.identifier,
-            _field_fix("Use mse", "", "loss", "mse"),
+            _field_fix(_use("mse"), "", "loss", "mse"),
         )
 
 
@@ -423,7 +442,7 @@ def _one_softmax_unit(outline: Outline, name: str) -> Iterator[Problem]:
     def two_units(experiment: Experiment) -> Edit:
         first = edits.set_field(experiment, row.uid, "units", 2)
         second = edits.set_field(first.experiment, "", "loss", "categorical_crossentropy")
-        return edits.combine([first, second], "Use two softmax units")
+        return edits.combine([first, second], tr("Use two softmax units"))
 
     binary = outline.signature is not None and len(outline.signature.class_names) == 2
     yield Problem(
@@ -431,37 +450,50 @@ def _one_softmax_unit(outline: Outline, name: str) -> Iterator[Problem]:
         "unwise",
         row.uid,
         f"{row.path}.units",
-        "the softmax of a single unit is always 1, so nothing is learned: use 2 units, or sigmoid with "
-        "binary_crossentropy",
+        tr(
+            "the softmax of a single unit is always 1, so nothing is learned: use 2 units, or sigmoid with "
+            "binary_crossentropy"
+        ),
         1,
-        Fix("Use 2 units", two_units) if binary else None,
+        Fix(tr("Use 2 units"), two_units) if binary else None,
     )
+
+
+_LOWEST = {"sigmoid": 0, "softmax": 0, "tanh": -1, "softsign": -1, "relu": 0, "softplus": 0}
+"""The lowest value of activations that can't give every number."""
+_UNBOUNDED = ("relu", "softplus")
+"""Those of them that have no highest value."""
 
 
 @rule("bounded-regression")
 def _bounded_regression(outline: Outline, name: str) -> Iterator[Problem]:
     """Real targets need an output without bounds."""
     row, output = outline.output, outline.output_activation
-    limits = {
-        "sigmoid": "lies between 0 and 1",
-        "tanh": "lies between -1 and 1",
-        "softsign": "lies between -1 and 1",
-        "softmax": "lies between 0 and 1",
-        "relu": "is never below 0",
-        "softplus": "is never below 0",
-    }
-    if not _regression(outline) or row is None or output not in limits:
+    if not _regression(outline) or row is None or output not in _LOWEST:
         return
+    lowest = _LOWEST[output]
+    if output in _UNBOUNDED:
+        words = tr(
+            "{activation} is never below 0, but the targets are real numbers: let the last layer end in linear",
+            activation=output,
+        )
+    else:
+        words = tr(
+            "{activation} lies between {lowest} and 1, but the targets are real numbers: let the last layer end in "
+            "linear",
+            activation=output,
+            lowest=lowest,
+        )
     own = row.layer.applied()
     fix = None
     if own is not None and own.identifier == output:
-        fix = _field_fix("End in linear", row.uid, "activation", "linear")
+        fix = _field_fix(tr("End in {activation}", activation="linear"), row.uid, "activation", "linear")
     yield Problem(
         name,
         "unwise",
         row.uid,
         f"{row.path}.activation",
-        f"{output} {limits[output]}, but the targets are real numbers: let the last layer end in linear",
+        words,
         output,
         fix,
     )
@@ -481,9 +513,18 @@ def _after_output(outline: Outline, name: str) -> Iterator[Problem]:
             continue
         kind = other.layer.identifier
         if isinstance(other.layer, layers.Dropout):
-            words = "drops outputs at random, which the loss takes for mistakes"
+            words = tr(
+                "{layer} drops outputs at random, which the loss takes for mistakes: move it before the last Dense "
+                "layer",
+                layer=kind,
+            )
         elif isinstance(other.layer, layers.BatchNormalization | layers.LayerNormalization) and active:
-            words = f"after {outline.output_activation} undoes what it made, and the loss sees no probabilities"
+            words = tr(
+                "{layer} after {activation} undoes what it made, and the loss sees no probabilities: move it before "
+                "the last Dense layer",
+                layer=kind,
+                activation=outline.output_activation,
+            )
         else:
             continue
         yield Problem(
@@ -491,10 +532,10 @@ def _after_output(outline: Outline, name: str) -> Iterator[Problem]:
             "unwise",
             other.uid,
             other.path,
-            f"{kind} {words}: move it before the last Dense layer",
+            words,
             kind,
             Fix(
-                f"Move {kind} before the last Dense",
+                tr("Move {layer} before the last Dense", layer=kind),
                 functools.partial(_move_before, uid=other.uid, target=row.uid),
             ),
         )
@@ -532,14 +573,14 @@ def _initializer_problems(
     severity: Severity = "unwise",
 ) -> Iterator[Problem]:
     """One problem on each row, and one fix for all of them."""
-    fix = _field_fix(f"Use {better}", [row.uid for row in rows], "kernel_initializer", better) if rows else None
+    fix = _field_fix(_use(better), [row.uid for row in rows], "kernel_initializer", better) if rows else None
     for row in rows:
         yield Problem(
             name,
             severity,
             row.uid,
             f"{row.path}.kernel_initializer",
-            f"{message(row)}: use {better}",
+            message(row),
             _initializer(row).identifier,
             fix,
         )
@@ -562,8 +603,11 @@ def _he_saturating(outline: Outline, name: str) -> Iterator[Problem]:
     def message(row: Row) -> str:
         activation = outline.activation(row)
         assert activation is not None
-        initializer = _initializer(row).identifier
-        return f"{initializer} is made for relu; with {activation.identifier} the weights start too large"
+        return tr(
+            "{initializer} is made for relu; with {activation} the weights start too large: use glorot_uniform",
+            initializer=_initializer(row).identifier,
+            activation=activation.identifier,
+        )
 
     yield from _initializer_problems(outline, name, rows, message, "glorot_uniform")
 
@@ -583,10 +627,12 @@ def _glorot_relu(outline: Outline, name: str) -> Iterator[Problem]:
     def message(row: Row) -> str:
         activation = outline.activation(row)
         assert activation is not None
-        return (
-            f"{activation.identifier} lets about half of the signal through and "
-            f"{_initializer(row).identifier} doesn't "
-            f"make up for it, in {depth} layers here"
+        return tr(
+            "{activation} lets about half of the signal through and {initializer} doesn't make up for it, in {depth} "
+            "layers here: use he_normal",
+            activation=activation.identifier,
+            initializer=_initializer(row).identifier,
+            depth=depth,
         )
 
     yield from _initializer_problems(outline, name, rows, message, "he_normal")
@@ -614,9 +660,10 @@ def _selu_initializer(outline: Outline, name: str) -> Iterator[Problem]:
         outline,
         name,
         rows,
-        lambda row: (
-            "selu keeps the signal's size only with the variance of lecun_normal, which "
-            f"{_initializer(row).identifier} hasn't"
+        lambda row: tr(
+            "selu keeps the signal's size only with the variance of lecun_normal, which {initializer} hasn't: use "
+            "lecun_normal",
+            initializer=_initializer(row).identifier,
         ),
         "lecun_normal",
     )
@@ -629,9 +676,9 @@ def _selu_company(outline: Outline, name: str) -> Iterator[Problem]:
         return
     for row in outline.rows[:-1]:
         if isinstance(row.layer, layers.BatchNormalization) and row is not outline.rows[0]:
-            words = "selu normalises by itself: BatchNormalization beside it is not needed"
+            words = tr("selu normalises by itself: BatchNormalization beside it is not needed")
         elif isinstance(row.layer, layers.Dropout):
-            words = "Dropout shifts the mean and deviation that selu keeps: leave it out"
+            words = tr("Dropout shifts the mean and deviation that selu keeps: leave it out")
         else:
             continue
         yield Problem(
@@ -641,7 +688,7 @@ def _selu_company(outline: Outline, name: str) -> Iterator[Problem]:
             row.path,
             words,
             row.layer.identifier,
-            Fix(f"Delete {row.layer.identifier}", functools.partial(edits.remove, uids=[row.uid])),
+            Fix(tr("Delete {layers}", layers=row.layer.identifier), functools.partial(edits.remove, uids=[row.uid])),
         )
 
 
@@ -668,23 +715,28 @@ def _symmetric_initializer(outline: Outline, name: str) -> Iterator[Problem]:
             activation = outline.activation(row)
             better = activation.initializer if activation else "glorot_uniform"
             steps.append(edits.set_field(current, row.uid, "kernel_initializer", better))
-        return edits.combine(steps, "Use random weights")
+        return edits.combine(steps, tr("Use random weights"))
 
     for row in rows:
         zero = _initializer(row).variance(1, 1) == 0
         words = (
-            "with zero weights no gradient reaches the layers below, and all units stay alike"
+            tr(
+                "with zero weights no gradient reaches the layers below, and all units stay alike: use a random "
+                "initializer"
+            )
             if zero
-            else "all units of the layer start alike, get the same gradient and stay alike"
+            else tr(
+                "all units of the layer start alike, get the same gradient and stay alike: use a random initializer"
+            )
         )
         yield Problem(
             name,
             "unwise",
             row.uid,
             f"{row.path}.kernel_initializer",
-            f"{words}: use a random initializer",
+            words,
             _initializer(row).identifier,
-            Fix("Use random weights", make),
+            Fix(tr("Use random weights"), make),
         )
 
 
@@ -724,19 +776,29 @@ def _weight_scale(outline: Outline, name: str) -> Iterator[Problem]:
             continue
         activation = outline.activation(row)
         assert activation is not None
-        size = "small" if factor < 1 else "large"
         better = activation.initializer
+        values = {"inputs": outline.fan_in(row), "factor": factor, "better": better}
+        if factor < 1:
+            words = tr(
+                "these weights are too small for {inputs} inputs: the signal is multiplied by about {factor:.2g} in "
+                "each such layer: use {better}",
+                **values,
+            )
+        else:
+            words = tr(
+                "these weights are too large for {inputs} inputs: the signal is multiplied by about {factor:.2g} in "
+                "each such layer: use {better}",
+                **values,
+            )
         yield Problem(
             name,
             "unwise",
             row.uid,
             f"{row.path}.kernel_initializer",
-            f"these weights are too {size} for {outline.fan_in(row)} inputs: the signal is multiplied by "
-            f"about "
-            f"{factor:.2g} in each such layer: use {better}",
+            words,
             _initializer(row).identifier,
             _field_fix(
-                f"Use {better}",
+                _use(better),
                 [one.uid for one, _ in off if outline.activation(one) == activation],
                 "kernel_initializer",
                 better,
@@ -766,7 +828,7 @@ def _deep_sigmoid(outline: Outline, name: str) -> Iterator[Problem]:
         steps.append(
             edits.set_field(steps[-1].experiment, [row.uid for row in rows], "kernel_initializer", "he_normal")
         )
-        return edits.combine(steps, "Use relu with he_normal")
+        return edits.combine(steps, tr("Use relu with he_normal"))
 
     first = rows[0]
     yield Problem(
@@ -774,11 +836,13 @@ def _deep_sigmoid(outline: Outline, name: str) -> Iterator[Problem]:
         "unwise",
         first.uid,
         first.path,
-        f"the slope of sigmoid is at most 0.25, so {depth} hidden layers of it divide the gradient by at "
-        f"least "
-        f"4^{depth} unless the weights are large: use relu with he_normal, or BatchNormalization",
+        tr(
+            "the slope of sigmoid is at most 0.25, so {depth} hidden layers of it divide the gradient by at least "
+            "4^{depth} unless the weights are large: use relu with he_normal, or BatchNormalization",
+            depth=depth,
+        ),
         "sigmoid",
-        Fix("Use relu with he_normal", to_relu),
+        Fix(tr("Use relu with he_normal"), to_relu),
     )
 
 
@@ -789,13 +853,16 @@ def _hidden_softmax(outline: Outline, name: str) -> Iterator[Problem]:
         own = row.layer.applied()
         fix = None
         if own is not None and own.identifier == "softmax":
-            fix = _field_fix("Use relu", row.uid, "activation", "relu")
+            fix = _field_fix(_use("relu"), row.uid, "activation", "relu")
         yield Problem(
             name,
             "unwise",
             row.uid,
             f"{row.path}.activation",
-            "a hidden softmax divides the gradient by about the number of its units: keep softmax for the last layer",
+            tr(
+                "a hidden softmax divides the gradient by about the number of its units: keep softmax for the last "
+                "layer"
+            ),
             "softmax",
             fix,
         )
@@ -812,9 +879,9 @@ def _no_activation(outline: Outline, name: str) -> Iterator[Problem]:
                 "note",
                 row.uid,
                 f"{row.path}.activation",
-                "without an activation this layer and the next can do no more than one layer: use relu or tanh",
+                tr("without an activation this layer and the next can do no more than one layer: use relu or tanh"),
                 "linear",
-                _field_fix("Use relu", row.uid, "activation", "relu"),
+                _field_fix(_use("relu"), row.uid, "activation", "relu"),
             )
 
 
@@ -832,9 +899,9 @@ def _two_activations(outline: Outline, name: str) -> Iterator[Problem]:
                 "unwise",
                 following.uid,
                 following.path,
-                f"{own.identifier} was applied just before: leave one of the two out",
+                tr("{activation} was applied just before: leave one of the two out", activation=own.identifier),
                 kind,
-                Fix(f"Delete {kind}", functools.partial(edits.remove, uids=[following.uid])),
+                Fix(tr("Delete {layers}", layers=kind), functools.partial(edits.remove, uids=[following.uid])),
             )
 
 
@@ -853,11 +920,12 @@ def _batch_of_one(outline: Outline, name: str) -> Iterator[Problem]:
                 "unwise",
                 row.uid,
                 "batch_size",
-                "BatchNormalization of a single row gives 0 whatever comes in: use batches of 8 rows or "
-                "more, or "
-                "LayerNormalization",
+                tr(
+                    "BatchNormalization of a single row gives 0 whatever comes in: use batches of 8 rows or more, or "
+                    "LayerNormalization"
+                ),
                 1,
-                _field_fix("Use batches of 32", "", "batch_size", 32),
+                _field_fix(tr("Use batches of {n}", n=32), "", "batch_size", 32),
             )
 
 
@@ -880,9 +948,9 @@ def _needless_bias(outline: Outline, name: str) -> Iterator[Problem]:
             "note",
             row.uid,
             f"{row.path}.use_bias",
-            "the BatchNormalization behind it takes the mean away, and this bias with it: leave the bias out",
+            tr("the BatchNormalization behind it takes the mean away, and this bias with it: leave the bias out"),
             True,
-            _field_fix("Leave the bias out", [one.uid for one in rows], "use_bias", False),
+            _field_fix(tr("Leave the bias out"), [one.uid for one in rows], "use_bias", False),
         )
 
 
@@ -901,7 +969,7 @@ def _nothing_to_train(outline: Outline, name: str) -> Iterator[Problem]:
             "unwise",
             "",
             "layers",
-            "no layer has weights, so nothing is learned: add a Dense layer",
+            tr("no layer has weights, so nothing is learned: add a Dense layer"),
             MISSING,
         )
     elif not any(placed.trainable for placed in weighted):
@@ -911,9 +979,9 @@ def _nothing_to_train(outline: Outline, name: str) -> Iterator[Problem]:
             "unwise",
             "",
             "layers",
-            "all layers are frozen, so nothing is learned: make one of them trainable",
+            tr("all layers are frozen, so nothing is learned: make one of them trainable"),
             MISSING,
-            _field_fix("Make all trainable", uids, "trainable", True),
+            _field_fix(tr("Make all trainable"), uids, "trainable", True),
         )
 
 
@@ -933,12 +1001,21 @@ def _learning_rate(outline: Outline, name: str) -> Iterator[Problem]:
     """A hundred times the optimizer's usual rate overshoots; a ten-thousandth goes nowhere."""
     optimizer, rate = outline.experiment.optimizer, _highest_rate(outline)
     usual = optimizer.default_rate
+    values = {"optimizer": optimizer.identifier, "usual": usual}
     if rate == 0:
-        words = "with a learning rate of 0 nothing is learned"
+        words = tr("with a learning rate of 0 nothing is learned: try {usual:g}", usual=usual)
     elif rate > 100 * usual:
-        words = f"this is {rate / usual:,.0f} times the usual rate of {optimizer.identifier}, and steps overshoot"
+        words = tr(
+            "this is {times:,.0f} times the usual rate of {optimizer}, and steps overshoot: try {usual:g}",
+            times=rate / usual,
+            **values,
+        )
     elif rate < 1e-4 * usual:
-        words = f"this is {rate / usual:.1g} of the usual rate of {optimizer.identifier}, and it takes for ever"
+        words = tr(
+            "this is {share:.1g} of the usual rate of {optimizer}, and it takes for ever: try {usual:g}",
+            share=rate / usual,
+            **values,
+        )
     else:
         return
     yield Problem(
@@ -946,9 +1023,9 @@ def _learning_rate(outline: Outline, name: str) -> Iterator[Problem]:
         "unwise",
         "",
         "optimizer.learning_rate",
-        f"{words}: try {usual:g}",
+        words,
         rate,
-        _field_fix(f"Use {usual:g}", "", "optimizer.learning_rate", usual),
+        _field_fix(_use(f"{usual:g}"), "", "optimizer.learning_rate", usual),
     )
 
 
@@ -963,9 +1040,9 @@ def _momentum(outline: Outline, name: str) -> Iterator[Problem]:
             "unwise",
             "",
             "optimizer.momentum",
-            "with momentum 1 no step is ever forgotten: use 0.9",
+            tr("with momentum 1 no step is ever forgotten: use 0.9"),
             momentum,
-            _field_fix("Use 0.9", "", "optimizer.momentum", 0.9),
+            _field_fix(_use("0.9"), "", "optimizer.momentum", 0.9),
         )
     elif momentum == 0 and getattr(optimizer, "nesterov", False):
         yield Problem(
@@ -973,9 +1050,9 @@ def _momentum(outline: Outline, name: str) -> Iterator[Problem]:
             "note",
             "",
             "optimizer.nesterov",
-            "Nesterov has no effect without momentum: use momentum 0.9",
+            tr("Nesterov has no effect without momentum: use momentum 0.9"),
             True,
-            _field_fix("Use momentum 0.9", "", "optimizer.momentum", 0.9),
+            _field_fix(tr("Use momentum {value}", value=0.9), "", "optimizer.momentum", 0.9),
         )
 
 
@@ -991,9 +1068,9 @@ def _clipping(outline: Outline, name: str) -> Iterator[Problem]:
                 "unwise",
                 "",
                 f"optimizer.{field}",
-                "nearly all of every gradient is cut away at this limit: use 1",
+                tr("nearly all of every gradient is cut away at this limit: use 1"),
                 limit,
-                _field_fix("Use 1", "", f"optimizer.{field}", 1.0),
+                _field_fix(_use("1"), "", f"optimizer.{field}", 1.0),
             )
         elif limit is not None and field == "clipvalue":
             yield Problem(
@@ -1001,15 +1078,15 @@ def _clipping(outline: Outline, name: str) -> Iterator[Problem]:
                 "note",
                 "",
                 f"optimizer.{field}",
-                "clipping by value changes the direction of the gradient; clipping by norm keeps it",
+                tr("clipping by value changes the direction of the gradient; clipping by norm keeps it"),
                 limit,
-                Fix("Clip by norm", functools.partial(_clip_by_norm, limit=limit)),
+                Fix(tr("Clip by norm"), functools.partial(_clip_by_norm, limit=limit)),
             )
 
 
 def _clip_by_norm(experiment: Experiment, *, limit: float) -> Edit:
     optimizer = dataclasses.replace(experiment.optimizer, clipvalue=None, clipnorm=limit)
-    return dataclasses.replace(edits.set_field(experiment, "", "optimizer", optimizer), name="Clip by norm")
+    return dataclasses.replace(edits.set_field(experiment, "", "optimizer", optimizer), name=tr("Clip by norm"))
 
 
 @rule("number-format")
@@ -1027,7 +1104,10 @@ def _number_format(outline: Outline, name: str) -> Iterator[Problem]:
             "note",
             "",
             "dtype",
-            f"the gradient of {depth} sigmoid layers falls below what float32 can hold: use float64 to see it",
+            tr(
+                "the gradient of {depth} sigmoid layers falls below what float32 can hold: use float64 to see it",
+                depth=depth,
+            ),
             "float32",
-            _field_fix("Use float64", "", "dtype", "float64"),
+            _field_fix(_use("float64"), "", "dtype", "float64"),
         )

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from gradsim.i18n import tr
 from gradsim.nn import layers as nn_layers
 from gradsim.nn.layers import Layer, Shape, ShapeError, Weight
 from gradsim.nn.spec import Fault
@@ -133,7 +134,7 @@ class _Expansion:
             path = f"{prefix}layers[{number}]"
             inherited = trainable and layer.trainable
             if isinstance(layer, nn_layers.Repeat | nn_layers.Residual) and not layer.layers:
-                self.fault(path, f"a {layer.identifier} group needs at least one layer inside", 0)
+                self.fault(path, tr("a {group} group needs at least one layer inside", group=layer.identifier), 0)
             elif isinstance(layer, nn_layers.Repeat):
                 for round_ in range(layer.count):
                     shape = self.walk(layer.layers, shape, f"{path}.", (*rounds, round_), inherited)
@@ -188,15 +189,17 @@ def expand(layers: tuple[Layer, ...], input_shape: Shape) -> Stack:
     expansion = _Expansion()
     rows = count_rows(layers)
     if rows > MAX_ROWS:
-        message = f"must expand to at most {MAX_ROWS:,} layers: lower the number of repetitions"
+        message = tr("must expand to at most {limit:,} layers: lower the number of repetitions", limit=MAX_ROWS)
         raise StackError((Fault("layers", message, rows),))
     expansion.walk(layers, input_shape, "", (), True)
     parameters = sum(placed.parameters for placed in expansion.placed)
     if parameters > MAX_PARAMETERS:
-        message = f"must have at most {MAX_PARAMETERS:,} weights in all: use fewer units or fewer layers"
+        message = tr(
+            "must have at most {limit:,} weights in all: use fewer units or fewer layers", limit=MAX_PARAMETERS
+        )
         expansion.fault("layers", message, parameters)
     if not expansion.placed and not expansion.faults:
-        expansion.fault("layers", "there must be at least one enabled layer", 0)
+        expansion.fault("layers", tr("there must be at least one enabled layer"), 0)
     if expansion.faults:
         raise StackError(tuple(expansion.faults.values()))
     return Stack(tuple(expansion.placed), tuple(expansion.residuals), input_shape)

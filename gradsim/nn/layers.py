@@ -11,6 +11,7 @@ import math
 import uuid
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
+from gradsim.i18n import tr
 from gradsim.nn import activations, initializers, regularizers
 from gradsim.nn.spec import Registry, Spec, frozen, option, optional_reference, reference, references
 
@@ -104,8 +105,13 @@ class Layer(Spec):
 
     def _flat(self, shape: Shape) -> int:
         if len(shape) != 1:
-            sizes = " x ".join(map(str, shape))
-            raise ShapeError(f"{self.identifier} takes flat rows, but {sizes} reaches it: put Flatten before it")
+            raise ShapeError(
+                tr(
+                    "{layer} takes flat rows, but {shape} reaches it: put Flatten before it",
+                    layer=self.identifier,
+                    shape=_size(shape),
+                )
+            )
         return shape[0]
 
 
@@ -298,8 +304,12 @@ class Residual(Layer):
                 inner = layer.output_shape(inner)
         if inner != shape:
             raise ShapeError(
-                f"a residual block adds its input to its output, but {_size(shape)} goes in and {_size(inner)} comes "
-                "out: give its last layer as many units as the input has"
+                tr(
+                    "a residual block adds its input to its output, but {before} goes in and {after} comes out: give "
+                    "its last layer as many units as the input has",
+                    before=_size(shape),
+                    after=_size(inner),
+                )
             )
         return shape
 

@@ -16,6 +16,7 @@ import numpy as np
 import pydantic
 from pydantic_core import PydanticCustomError
 
+from gradsim.i18n import tr
 from gradsim.nn import schedules
 from gradsim.nn.scalar import sqrt
 from gradsim.nn.spec import Registry, Spec, frozen, option
@@ -48,7 +49,9 @@ HIGHEST_RATE = 1e6
 def _rate(value: object) -> object:
     if isinstance(value, int | float) and not isinstance(value, bool):
         if not 0 <= value <= HIGHEST_RATE:
-            raise PydanticCustomError("rate", f"must be a number from 0 to {HIGHEST_RATE:g}, or a schedule")
+            raise PydanticCustomError(
+                "rate", tr("must be a number from 0 to {highest:g}, or a schedule", highest=HIGHEST_RATE)
+            )
         return float(value)
     return schedules.registry.validate(value)
 
@@ -102,7 +105,9 @@ class Optimizer(Spec):
     def _one_way_of_clipping(self) -> Optimizer:
         given = [name for name in ("clipvalue", "clipnorm", "global_clipnorm") if getattr(self, name) is not None]
         if len(given) > 1:
-            raise ValueError(f"at most one way of clipping may be set, received {' and '.join(given)}")
+            raise ValueError(
+                tr("at most one way of clipping may be set, received {names}", names=tr(" and ").join(given))
+            )
         return self
 
     def rule(self) -> Rule:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+import re
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +22,8 @@ from pydantic import ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
+
+from gradsim.i18n import mark, tr
 
 CONFIG = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True)
 
@@ -165,7 +168,7 @@ class Registry(Mapping[str, type[Any]]):
             value = {"type": value}
         if not isinstance(value, Mapping):
             raise PydanticCustomError(
-                "spec_type", "must be the name of {kind} or an object with a 'type'", {"kind": _a(self.kind)}
+                "spec_type", tr("must be the name of {kind} or an object with a 'type'", kind=_a(self.kind))
             )
         values = dict(value)
         name = values.pop("type", None)
@@ -173,8 +176,9 @@ class Registry(Mapping[str, type[Any]]):
             raise _fault(
                 ("type",),
                 "unknown_type",
-                f"is not {_a(self.kind)}; must be one of " + ", ".join(self),
+                tr("is not {kind}; must be one of {names}", kind=_a(self.kind), names=", ".join(self)),
                 name,
+                list(self),
             )
         return self[name](**values)
 
@@ -182,15 +186,34 @@ class Registry(Mapping[str, type[Any]]):
 REGISTRIES: dict[str, Registry] = {}
 
 
-def _a(word: str) -> str:
-    return ("an " if word[:1] in "aeiou" else "a ") + word
+_KINDS = {
+    "activation": mark("an activation"),
+    "dataset": mark("a dataset"),
+    "initializer": mark("an initializer"),
+    "layer": mark("a layer"),
+    "loss": mark("a loss"),
+    "optimizer": mark("an optimizer"),
+    "regularizer": mark("a regularizer"),
+    "schedule": mark("a schedule"),
+}
 
 
-def _fault(loc: tuple[int | str, ...], kind: str, message: str, received: object) -> ValidationError:
+def _a(kind: str) -> str:
+    """One thing of a kind, in words."""
+    return tr(_KINDS.get(kind, f"a {kind}"))
+
+
+def _fault(
+    loc: tuple[int | str, ...], kind: str, message: str, received: object, allowed: list[str]
+) -> ValidationError:
     return ValidationError.from_exception_data(
         "spec",
-        [{"type": PydanticCustomError(kind, message), "loc": loc, "input": received}],
+        [{"type": PydanticCustomError(kind, message, {_ALLOWED: allowed}), "loc": loc, "input": received}],
     )
+
+
+_ALLOWED = "allowed"
+"""Where a pydantic fault of our own keeps the values that may stand there."""
 
 
 def reference(kind: str) -> Any:
@@ -208,7 +231,7 @@ def references(kind: str) -> Any:
 
     def validate(value: object) -> tuple[Any, ...]:
         if isinstance(value, str | bytes | Mapping) or not hasattr(value, "__iter__"):
-            raise PydanticCustomError("sequence_type", "must be a list")
+            raise PydanticCustomError("sequence_type", tr("must be a list"))
         found: list[Any] = []
         faults: list[Any] = []
         for index, item in enumerate(value):
@@ -229,7 +252,9 @@ def located(error: ValidationError, prefix: tuple[int | str, ...]) -> list[Any]:
     """The faults of an error again, with their places below ``prefix``."""
     return [
         {
-            "type": PydanticCustomError("missing_field" if _is_missing(fault) else "fault", message_of(fault)),
+            "type": PydanticCustomError(
+                "missing_field" if _is_missing(fault) else "fault", message_of(fault), {_ALLOWED: list(_allowed(fault))}
+            ),
             "loc": (*prefix, *fault["loc"]),
             "input": fault["input"],
         }
@@ -241,23 +266,33 @@ def _is_missing(fault: Mapping[str, Any]) -> bool:
     return fault["type"] in ("missing", "missing_field")
 
 
+def _allowed(fault: Mapping[str, Any]) -> tuple[str, ...]:
+    """The texts that may stand at the place of a fault, as far as they can be listed."""
+    context = fault.get("ctx", {})
+    if fault["type"] == "literal_error":
+        # As pydantic words it: 'a', 'b' or 'c'.
+        return tuple(re.findall(r"'([^']*)'", context["expected"]))
+    return tuple(context.get(_ALLOWED, ()))
+
+
 _WORDS = {
-    "missing": "is missing and must be given",
-    "unexpected_keyword_argument": "is not a field here",
-    "extra_forbidden": "is not a field here",
-    "finite_number": "must be a finite number",
-    "int_type": "must be a whole number",
-    "int_from_float": "must be a whole number",
-    "float_type": "must be a number",
-    "bool_type": "must be true or false",
-    "string_type": "must be text",
-    "greater_than": "must be greater than {gt}",
-    "greater_than_equal": "must be at least {ge}",
-    "less_than": "must be less than {lt}",
-    "less_than_equal": "must be at most {le}",
-    "literal_error": "must be one of {expected}",
-    "too_short": "must have at least {min_length} entries",
-    "none_required": "must be empty",
+    "missing": mark("is missing and must be given"),
+    "unexpected_keyword_argument": mark("is not a field here"),
+    "extra_forbidden": mark("is not a field here"),
+    "finite_number": mark("must be a finite number"),
+    "int_type": mark("must be a whole number"),
+    "int_from_float": mark("must be a whole number"),
+    "float_type": mark("must be a number"),
+    "bool_type": mark("must be true or false"),
+    "string_type": mark("must be text"),
+    "string_too_long": mark("String should have at most {max_length} characters"),
+    "greater_than": mark("must be greater than {gt}"),
+    "greater_than_equal": mark("must be at least {ge}"),
+    "less_than": mark("must be less than {lt}"),
+    "less_than_equal": mark("must be at most {le}"),
+    "literal_error": mark("must be one of {expected}"),
+    "too_short": mark("must have at least {min_length} entries"),
+    "none_required": mark("must be empty"),
 }
 
 
@@ -267,7 +302,11 @@ def message_of(fault: Mapping[str, Any]) -> str:
     if words is None:
         return str(fault["msg"]).removeprefix("Value error, ")
     context = {key: f"{value:g}" if isinstance(value, float) else value for key, value in fault.get("ctx", {}).items()}
-    return words.format(**context)
+    if "expected" in context:
+        # Its last two are joined by a word.
+        head, _, last = str(context["expected"]).rpartition(" or ")
+        context["expected"] = tr("{names} or {last}", names=head, last=last) if head else last
+    return tr(words, **context)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -278,20 +317,22 @@ class Fault:
         path: Place, as in ``layers[3].units``.
         message: What is allowed there.
         received: The value that was found (``MISSING`` where nothing was).
+        allowed: The texts that may stand there, where they can be listed.
     """
 
     path: str
     message: str
     received: Any
+    allowed: tuple[str, ...] = dataclasses.field(default=(), compare=False, repr=False)
 
     def __str__(self) -> str:
-        place = self.path or "the experiment"
+        place = self.path or tr("the experiment")
         if self.received is MISSING:
-            return f"{place}: {self.message}"
+            return tr("{place}: {message}", place=place, message=self.message)
         shown = repr(self.received)
         if len(shown) > 80:
             shown = shown[:77] + "..."
-        return f"{place}: {self.message} (received {shown})"
+        return tr("{place}: {message} (received {value})", place=place, message=self.message, value=shown)
 
 
 MISSING: Any = type("Missing", (), {"__repr__": lambda self: "nothing"})()
@@ -312,6 +353,7 @@ def faults_of(error: ValidationError) -> list[Fault]:
             path_text(tuple(part for part in fault["loc"] if part != "function-before")),
             message_of(fault),
             MISSING if _is_missing(fault) else fault["input"],
+            _allowed(fault),
         )
         for fault in error.errors(include_url=False)
     ]

@@ -12,6 +12,8 @@ import copy
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from gradsim.i18n import tr
+
 Content = dict[str, Any]
 Step = Callable[[Content], Content]
 
@@ -40,7 +42,10 @@ def migrate(content: Content, steps: Mapping[int, Step] = STEPS, current: int = 
     version = content[KEY]
     if version > current:
         raise LookupError(
-            f"must be at most {current}: the file was written by a newer gradsim; update gradsim to open it"
+            tr(
+                "must be at most {current}: the file was written by a newer gradsim; update gradsim to open it",
+                current=current,
+            )
         )
     if version < current:
         content = copy.deepcopy(content)
@@ -48,7 +53,8 @@ def migrate(content: Content, steps: Mapping[int, Step] = STEPS, current: int = 
         version += 1
         if version not in steps:
             oldest = min((known - 1 for known in steps), default=current)
-            allowed = f"{oldest} to {current}" if oldest < current else str(current)
-            raise LookupError(f"must be {allowed}")
+            if oldest < current:
+                raise LookupError(tr("must be {oldest} to {current}", oldest=oldest, current=current))
+            raise LookupError(tr("must be {current}", current=current))
         content = {**steps[version](content), KEY: version}
     return content
