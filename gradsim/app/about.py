@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QDialog, QDialogButtonBox, QLabel, QPlainTextEdit,
 import gradsim
 from gradsim import resources
 from gradsim.app import theme
+from gradsim.i18n import tr
 
 PARTS = (
     "PySide6-Essentials", "pyqtgraph", "numpy", "numba", "llvmlite", "pydantic", "click", "rich",
@@ -42,7 +43,7 @@ def licence(about: metadata.PackageMetadata) -> str:
         classes = [str(entry) for entry in fields.get("classifier") or [] if str(entry).startswith("License ::")]
         said = ", ".join(entry.rsplit(" :: ", 1)[-1] for entry in classes)
     if not said:
-        said = str(fields.get("license") or "see its own documentation").splitlines()[0]
+        said = str(fields.get("license") or tr("see its own documentation")).splitlines()[0]
     return said if len(said) <= 80 else said[:77] + "..."
 
 
@@ -65,17 +66,19 @@ class AboutDialog(QDialog):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setWindowTitle("About gradsim")
+        self.setWindowTitle(tr("About gradsim"))
         title = QLabel(f"gradsim {gradsim.__version__}", self)
         title.setFont(theme.font("title", bold=True))
         text = QLabel(
-            "Build a deep network, press play, and see layer by layer why it stops learning.\n"
-            "Free software under the MIT licence. It never uses the network.",
+            tr(
+                "Build a deep network, press play, and see layer by layer why it stops learning.\n"
+                "Free software under the MIT licence. It never uses the network."
+            ),
             self,
         )
         text.setWordWrap(True)
         pages = QTabWidget(self)
-        for name, content in (("Versions", report()), ("Licences of the data", texts())):
+        for name, content in ((tr("Versions"), report()), (tr("Licences of the data"), texts())):
             page = QPlainTextEdit(content, self)
             page.setReadOnly(True)
             page.setAccessibleName(name)

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import QWidget
 from gradsim.app import icons, theme
 from gradsim.app.build import verbs as building
 from gradsim.app.settings import Settings
+from gradsim.i18n import tr
 
 if TYPE_CHECKING:
     from gradsim.app.window import MainWindow
@@ -61,7 +62,7 @@ class Verb:
     @property
     def words(self) -> str:
         """The text without mnemonic and dots."""
-        return plain(self.text)
+        return plain(tr(self.text))
 
 
 def plain(text: str) -> str:
@@ -491,7 +492,7 @@ class Actions(QObject):
         self._actions: dict[str, QAction] = {}
         chosen = settings.shortcuts
         for verb in VERBS:
-            action = QAction(verb.text, self)
+            action = QAction(tr(verb.text), self)
             action.setObjectName(verb.name)
             action.setCheckable(verb.checked is not None)
             # The whole window, so that a key works wherever the focus is; never another window of the program.
@@ -524,7 +525,8 @@ class Actions(QObject):
             ("edit.undo", "&Undo", document.undo_names),
             ("edit.redo", "&Redo", document.redo_names),
         ):
-            self._actions[name].setText(f"{word} {names[0]}" if names else word)
+            word = tr(word)
+            self._actions[name].setText(f"{word} {tr(names[0])}" if names else word)
 
     def _dress(self) -> None:
         for verb in VERBS:
@@ -557,7 +559,11 @@ class Actions(QObject):
             owner = self.owner_of(QKeySequence(one), but=name)
             if owner is not None:
                 raise ValueError(
-                    f"{one} belongs to “{self.verbs[owner].words}”: choose another key, or free that one first"
+                    tr(
+                        "{key} belongs to “{command}”: choose another key, or free that one first",
+                        key=one,
+                        command=self.verbs[owner].words,
+                    )
                 )
         self._apply_keys(self.verbs[name], key)
         self.settings.set_shortcut(name, key)
@@ -568,7 +574,7 @@ class Actions(QObject):
         action = self._actions[verb.name]
         action.setShortcuts([QKeySequence(one) for one in keys])
         shown = QKeySequence(keys[0]).toString(QKeySequence.SequenceFormat.NativeText) if keys else ""
-        action.setToolTip(f"{verb.tooltip} ({shown})" if shown else verb.tooltip)
+        action.setToolTip(f"{tr(verb.tooltip)} ({shown})" if shown else tr(verb.tooltip))
 
     def fill_menu(self, menu: QWidget, key: str) -> None:
         """Adds the actions of a menu, a line between its sections."""

@@ -10,6 +10,7 @@ from PySide6.QtGui import QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QSizePolicy, QToolButton, QWidget
 
 from gradsim.app import theme
+from gradsim.i18n import tr
 
 Kind = Literal["problem", "warning", "note"]
 READ_MS = 12_000
@@ -35,14 +36,14 @@ class Banner(QWidget):
         self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.bar = QProgressBar(self)
         self.bar.setTextVisible(False)
-        self.bar.setAccessibleName("Progress")
+        self.bar.setAccessibleName(tr("Progress"))
         self.bar.hide()
         self.buttons: list[QPushButton] = []
         self.close_button = QToolButton(self)
         self.close_button.setText("✕")
         self.close_button.setAutoRaise(True)
-        self.close_button.setAccessibleName("Close the message")
-        self.close_button.setToolTip("Close this message")
+        self.close_button.setAccessibleName(tr("Close the message"))
+        self.close_button.setToolTip(tr("Close this message"))
         self.close_button.clicked.connect(self.dismiss)
         self._row = QHBoxLayout(self)
         self._row.addWidget(self.glyph)
@@ -99,7 +100,7 @@ class Banner(QWidget):
         """Shows how far something long has come."""
         if self.topic != "progress":
             self.say(text, topic="progress", stays=True)
-        self.text.setText(f"{text}: {done} of {total}")
+        self.text.setText(tr("{text}: {done} of {total}", text=text, done=done, total=total))
         self.bar.setRange(0, total)
         self.bar.setValue(done)
         self.bar.show()

@@ -10,6 +10,7 @@ from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QDialog, QLineEdit, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
 from gradsim.app import theme
+from gradsim.i18n import tr
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,16 +63,16 @@ class CommandPalette(QDialog):
 
     def __init__(self, commands: Sequence[Command], parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setWindowTitle("Commands")
+        self.setWindowTitle(tr("Commands"))
         self.setWindowFlag(Qt.WindowType.Popup, True)
         self.commands = tuple(commands)
-        self.setAccessibleName("Commands")
+        self.setAccessibleName(tr("Commands"))
         self.line = QLineEdit(self)
-        self.line.setPlaceholderText("Type what you want to do")
-        self.line.setAccessibleName("Find a command")
-        self.line.setToolTip("Words of the command; Enter runs it")
+        self.line.setPlaceholderText(tr("Type what you want to do"))
+        self.line.setAccessibleName(tr("Find a command"))
+        self.line.setToolTip(tr("Words of the command; Enter runs it"))
         self.list = QListWidget(self)
-        self.list.setAccessibleName("Commands that fit")
+        self.list.setAccessibleName(tr("Commands that fit"))
         self.list.setUniformItemSizes(True)
         self.list.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)

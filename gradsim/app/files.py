@@ -16,13 +16,12 @@ from PySide6.QtWidgets import QFileDialog, QMessageBox, QWidget
 from gradsim.app.session import Session
 from gradsim.app.settings import Settings
 from gradsim.data import CSV, NPZ
+from gradsim.i18n import tr
 from gradsim.model import edits, file
 from gradsim.model.experiment import Experiment
 from gradsim.model.faults import FaultsError
 
 AUTOSAVE_MS = 15_000
-FILTER = f"Experiments (*{file.SUFFIX})"
-EXPORTS = "Table (*.csv);;Recording (*.npz)"
 Answer = Literal["save", "discard", "cancel"]
 
 
@@ -44,7 +43,11 @@ class Leftover:
     @property
     def title(self) -> str:
         """What it is, for a question."""
-        name = self.original.name if self.original is not None else self.experiment.name or "an experiment without name"
+        name = (
+            self.original.name
+            if self.original is not None
+            else tr(self.experiment.name) or tr("an experiment without name")
+        )
         return f"{name}, {self.saved:%Y-%m-%d %H:%M}"
 
 
@@ -95,7 +98,7 @@ class Files(QObject):
         document = self.session.document
         if document.path is not None:
             return document.path.name
-        return document.experiment.name or "Untitled"
+        return tr(document.experiment.name) or tr("Untitled")
 
     # Opening
 
@@ -109,7 +112,7 @@ class Files(QObject):
     def ask_open(self) -> bool:
         """Asks for a file and opens it."""
         start = str(self._directory())
-        name, _ = QFileDialog.getOpenFileName(self.window, "Open an experiment", start, FILTER)
+        name, _ = QFileDialog.getOpenFileName(self.window, tr("Open an experiment"), start, _filter())
         return bool(name) and self.open(Path(name))
 
     def open(self, path: Path, *, play: bool = False, asked: bool = False) -> bool:
@@ -119,7 +122,7 @@ class Files(QObject):
         try:
             self.session.open(path, play=play)
         except FaultsError as error:
-            self.failed.emit(f"{path.name} can't be opened.\n{error}")
+            self.failed.emit(tr("{file} can't be opened.", file=path.name) + f"\n{error}")
             self.settings.forget_recent(str(path.absolute()))
             self.recent_changed.emit()
             return False
@@ -141,7 +144,13 @@ class Files(QObject):
         if suffix in (".csv", ".npz"):
             make = CSV if suffix == ".csv" else NPZ
             return bool(self.session.edit(edits.set_field, "", "data", make(str(path.absolute()))))
-        self.failed.emit(f"{path.name}: must be a {file.SUFFIX} file, or a table of data as .csv or .npz")
+        self.failed.emit(
+            tr(
+                "{file}: must be a {suffix} file, or a table of data as .csv or .npz",
+                file=path.name,
+                suffix=file.SUFFIX,
+            )
+        )
         return False
 
     # Saving
@@ -154,7 +163,7 @@ class Files(QObject):
     def ask_save(self) -> bool:
         """Asks for a file and saves in it."""
         start = self._directory() / (self.session.document.path or Path(self._proposal())).name
-        name, _ = QFileDialog.getSaveFileName(self.window, "Save the experiment", str(start), FILTER)
+        name, _ = QFileDialog.getSaveFileName(self.window, tr("Save the experiment"), str(start), _filter())
         if not name:
             return False
         path = Path(name)
@@ -165,7 +174,7 @@ class Files(QObject):
         try:
             self.session.save(path)
         except FaultsError as error:
-            self.failed.emit(f"The experiment can't be saved.\n{error}")
+            self.failed.emit(tr("The experiment can't be saved.") + f"\n{error}")
             return False
         self._remember(path)
         self.forget_autosave()
@@ -189,10 +198,10 @@ class Files(QObject):
 
     def _question(self, title: str) -> Answer:
         box = QMessageBox(self.window)
-        box.setWindowTitle("Unsaved changes")
+        box.setWindowTitle(tr("Unsaved changes"))
         box.setIcon(QMessageBox.Icon.Question)
-        box.setText(f"Save the changes of “{title}”?")
-        box.setInformativeText("They are lost if you don't.")
+        box.setText(tr("Save the changes of “{title}”?", title=title))
+        box.setInformativeText(tr("They are lost if you don't."))
         buttons = QMessageBox.StandardButton
         box.setStandardButtons(buttons.Save | buttons.Discard | buttons.Cancel)
         box.setDefaultButton(buttons.Save)
@@ -204,7 +213,8 @@ class Files(QObject):
     def ask_export(self) -> bool:
         """Asks for a file and writes the record into it."""
         proposal = self._directory() / Path(self._proposal()).with_suffix(".csv")
-        name, chosen = QFileDialog.getSaveFileName(self.window, "Export the record", str(proposal), EXPORTS)
+        exports = f"{tr('Table')} (*.csv);;{tr('Recording')} (*.npz)"
+        name, chosen = QFileDialog.getSaveFileName(self.window, tr("Export the record"), str(proposal), exports)
         if not name:
             return False
         path = Path(name)
@@ -224,9 +234,9 @@ class Files(QObject):
             elif path.suffix.lower() == ".csv":
                 recording.to_csv(path)
             else:
-                raise ValueError(f"must end in .csv or .npz (received {path.name})")
+                raise ValueError(tr("must end in .csv or .npz (received {file})", file=path.name))
         except (OSError, ValueError) as error:
-            self.failed.emit(f"The record can't be exported: {error}")
+            self.failed.emit(tr("The record can't be exported: {error}", error=error))
             return False
         return True
 
@@ -307,6 +317,10 @@ class Files(QObject):
         """The window closes properly."""
         self._timer.stop()
         self.forget_autosave()
+
+
+def _filter() -> str:
+    return f"{tr('Experiments')} (*{file.SUFFIX})"
 
 
 def _running(path: Path) -> bool:

@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 
 from gradsim.app import theme
 from gradsim.app.actions import MENUS, Actions, plain
+from gradsim.i18n import tr
 
 NAME = Qt.ItemDataRole.UserRole
 
@@ -31,31 +32,31 @@ class ShortcutsDialog(QDialog):
     def __init__(self, actions: Actions, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.actions_ = actions
-        self.setWindowTitle("Keyboard shortcuts")
+        self.setWindowTitle(tr("Keyboard shortcuts"))
         self.search = QLineEdit(self)
-        self.search.setPlaceholderText("Find a command")
+        self.search.setPlaceholderText(tr("Find a command"))
         self.search.setClearButtonEnabled(True)
-        self.search.setAccessibleName("Find a command")
+        self.search.setAccessibleName(tr("Find a command"))
         self.tree = QTreeWidget(self)
-        self.tree.setHeaderLabels(["Command", "Key"])
+        self.tree.setHeaderLabels([tr("Command"), tr("Key")])
         self.tree.setRootIsDecorated(False)
-        self.tree.setAccessibleName("Commands and their keys")
+        self.tree.setAccessibleName(tr("Commands and their keys"))
         self.tree.header().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         self.tree.header().setStretchLastSection(False)
         self.tree.header().setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
         self.edit = QKeySequenceEdit(self)
         self.edit.setMaximumSequenceLength(1)
         self.edit.setClearButtonEnabled(True)
-        self.edit.setAccessibleName("New key")
-        self.edit.setToolTip("Click here and press the key that the command shall have")
-        self.default = QPushButton("Default", self)
-        self.default.setToolTip("Give the command the key that it had at first")
+        self.edit.setAccessibleName(tr("New key"))
+        self.edit.setToolTip(tr("Click here and press the key that the command shall have"))
+        self.default = QPushButton(tr("Default"), self)
+        self.default.setToolTip(tr("Give the command the key that it had at first"))
         self.message = QLabel(self)
         self.message.setWordWrap(True)
         self.message.setTextFormat(Qt.TextFormat.PlainText)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close, self)
         row = QHBoxLayout()
-        row.addWidget(QLabel("Key:", self))
+        row.addWidget(QLabel(tr("Key:"), self))
         row.addWidget(self.edit, 1)
         row.addWidget(self.default)
         layout = QVBoxLayout(self)
@@ -74,9 +75,9 @@ class ShortcutsDialog(QDialog):
 
     def _fill(self) -> None:
         for name, verb in self.actions_.verbs.items():
-            item = QTreeWidgetItem([f"{plain(MENUS[verb.menu])}: {verb.words}", ""])
+            item = QTreeWidgetItem([f"{plain(tr(MENUS[verb.menu]))}: {verb.words}", ""])
             item.setData(0, NAME, name)
-            item.setToolTip(0, verb.tooltip)
+            item.setToolTip(0, tr(verb.tooltip))
             self.tree.addTopLevelItem(item)
         self._show_keys()
         self.select(next(iter(self.actions_.verbs)))

@@ -15,6 +15,7 @@ from gradsim.app.see import words
 from gradsim.app.see.stage import Stage
 from gradsim.app.session import Session
 from gradsim.engine.runner import Phase
+from gradsim.i18n import tr
 from gradsim.telemetry.classes import MARKS, State, classify, states
 from gradsim.telemetry.quantities import LAYER_COLUMNS, STEP_COLUMNS, Sizes, quantity
 
@@ -60,7 +61,7 @@ class SlowMotion(QWidget):
     def __init__(self, session: Session, stage: Stage) -> None:
         super().__init__(stage)
         self.session, self.stage = session, stage
-        self.setAccessibleName("Phase of the step by layer")
+        self.setAccessibleName(tr("Phase of the step by layer"))
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self._phase: Phase | None = None
         self._values: Floats | None = None
@@ -151,7 +152,7 @@ class SlowMotion(QWidget):
                 place = QRectF(left + wide + theme.px(8), last - height / 2, self.width(), height)
                 painter.drawText(place, Qt.AlignmentFlag.AlignVCenter, text)
         self._paint_front(painter, phase, spans)
-        self._paint_title(painter, title)
+        self._paint_title(painter, tr(title))
 
     def _paint_title(self, painter: QPainter, title: str) -> None:
         look = theme.current()
@@ -167,16 +168,16 @@ class SlowMotion(QWidget):
         figures = dict(zip(STEP_COLUMNS, phase.figures, strict=True))
         painter.setPen(QColor(look.text))
         painter.setFont(theme.font("title", bold=True))
-        lines = [f"loss {words.number(figures['loss'], 3)}"]
+        lines = [tr("loss {value}", value=words.number(figures["loss"], 3))]
         if not np.isnan(figures["accuracy"]):
-            lines.append(f"{100 * figures['accuracy']:.0f} % of the batch right")
+            lines.append(tr("{part} % of the batch right", part=f"{100 * figures['accuracy']:.0f}"))
         spans = self._spans(len(phase.layers))
         output = spans[-1][0] + spans[-1][1] / 2 if spans else self.height() / 3
         height = QFontMetricsF(painter.font()).height()
         for number, line in enumerate(lines):
             painter.setFont(theme.font("title" if number == 0 else "normal", bold=number == 0))
             painter.drawText(QRectF(theme.px(14), output + number * height, self.width(), height), line)
-        self._paint_title(painter, "loss: outputs against targets")
+        self._paint_title(painter, tr("loss: outputs against targets"))
 
     def _reached(self, phase: Phase, rows: int) -> NDArray[np.bool_]:
         """Which rows the phase has passed: forward from the input, backward from the output, the others all at once."""

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from gradsim.i18n import tr
+
 EXAMPLE = "vanishing-sigmoid"
 """What the first window shows: already training, its lower layers turning blue."""
 
@@ -85,11 +87,12 @@ def _refuse(message: str) -> int:
 def _library_line(error: ImportError) -> str:
     name = getattr(error, "name", "") or ""
     if name.split(".")[0] in ("PySide6", "shiboken6") and isinstance(error, ModuleNotFoundError):
-        return "the window needs PySide6; type: python -m pip install PySide6-Essentials"
+        return tr("the window needs PySide6; type: {command}", command="python -m pip install PySide6-Essentials")
     packages = " ".join(LIBRARIES.values())
-    return (
-        f"a system library of the window is missing ({error}); on Debian or Ubuntu type: "
-        f"sudo apt-get install -y --no-install-recommends {packages}"
+    return tr(
+        "a system library of the window is missing ({error}); on Debian or Ubuntu type: {command}",
+        error=error,
+        command=f"sudo apt-get install -y --no-install-recommends {packages}",
     )
 
 
@@ -117,16 +120,20 @@ def _display_problem(probe: _Display) -> str:
     if platform not in ("", "xcb", "wayland"):
         return ""
     if not any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")):
-        return "there is no display for the window; the commands work without one: gradsim --help"
+        return tr(
+            "there is no display for the window; the commands work without one: {command}", command="gradsim --help"
+        )
     if platform == "wayland" or (not platform and not os.environ.get("DISPLAY")):
         return ""
     missing = [package for library, package in LIBRARIES.items() if not _loads(library)]
     if missing:
-        return (
-            "system libraries of the window are missing; on Debian or Ubuntu type: "
-            f"sudo apt-get install -y --no-install-recommends {' '.join(missing)}"
+        return tr(
+            "system libraries of the window are missing; on Debian or Ubuntu type: {command}",
+            command=f"sudo apt-get install -y --no-install-recommends {' '.join(missing)}",
         )
-    return "" if probe.open() else f"the display {os.environ['DISPLAY']} does not answer; the commands work without one"
+    if probe.open():
+        return ""
+    return tr("the display {name} does not answer; the commands work without one", name=os.environ["DISPLAY"])
 
 
 def _loads(library: str) -> bool:

@@ -13,6 +13,7 @@ from gradsim.app import icons, theme
 from gradsim.app.actions import Actions
 from gradsim.app.session import PHASE_SECONDS, SPEEDS, Session
 from gradsim.engine.runner import PHASES, Phase
+from gradsim.i18n import tr
 from gradsim.telemetry.quantities import LAYER_COLUMNS, STEP_COLUMNS
 from gradsim.telemetry.recording import Layer
 
@@ -35,29 +36,58 @@ def account(phase: Phase, layers: tuple[Layer, ...]) -> str:
         return (number(values[known[0]]), number(values[known[-1]])) if len(known) else None
 
     figures = dict(zip(STEP_COLUMNS, phase.figures, strict=True))
-    step = f"Step {phase.step}"
+    step = phase.step
     if phase.name == "forward":
         found = ends(column("activation_std"))
-        spread = f": their spread is {found[0]} at the first layer and {found[1]} at the last" if found else ""
-        return f"{step}, forward: the batch went up through the layers{spread}."
+        if not found:
+            return tr("Step {step}, forward: the batch went up through the layers.", step=step)
+        return tr(
+            "Step {step}, forward: the batch went up through the layers: their spread is {first} at the first layer "
+            "and {last} at the last.",
+            step=step,
+            first=found[0],
+            last=found[1],
+        )
     if phase.name == "loss":
-        return f"{step}, loss: the outputs are {number(figures['loss'])} away from what they should be."
+        return tr(
+            "Step {step}, loss: the outputs are {value} away from what they should be.",
+            step=step,
+            value=number(figures["loss"]),
+        )
     if phase.name == "backward":
         units = np.array([max(1, layer.units) for layer in layers], float) * max(1.0, figures["rows"])
         found = ends(column("delta_norm") / np.sqrt(units))
-        fall = f" is {found[1]} at the last layer and {found[0]} at the first" if found else " came down"
-        return f"{step}, backward: the error signal (delta, RMS){fall}."
+        if not found:
+            return tr("Step {step}, backward: the error signal (delta, RMS) came down.", step=step)
+        return tr(
+            "Step {step}, backward: the error signal (delta, RMS) is {last} at the last layer and {first} at the "
+            "first.",
+            step=step,
+            last=found[1],
+            first=found[0],
+        )
     if phase.name == "clip":
         raw, clipped = column("gradient_norm"), column("clipped_norm")
         known = ~np.isnan(raw) & ~np.isnan(clipped)
         before, after = np.sqrt(np.sum(raw[known] ** 2)), np.sqrt(np.sum(clipped[known] ** 2))
         if not np.any(known) or after >= before * (1 - 1e-6):
-            return f"{step}, clip: the gradients stay as they are, norm {number(before)}."
-        return f"{step}, clip: the gradients were shortened from norm {number(before)} to {number(after)}."
+            return tr("Step {step}, clip: the gradients stay as they are, norm {norm}.", step=step, norm=number(before))
+        return tr(
+            "Step {step}, clip: the gradients were shortened from norm {before} to {after}.",
+            step=step,
+            before=number(before),
+            after=number(after),
+        )
     with np.errstate(all="ignore"):
         ratio = ends(column("update_norm") / column("weight_norm"))
-    part = f", by {ratio[0]} of their size at the first layer and {ratio[1]} at the last" if ratio else ""
-    return f"{step}, update: the weights moved{part}."
+    if not ratio:
+        return tr("Step {step}, update: the weights moved.", step=step)
+    return tr(
+        "Step {step}, update: the weights moved, by {first} of their size at the first layer and {last} at the last.",
+        step=step,
+        first=ratio[0],
+        last=ratio[1],
+    )
 
 
 class Phases(QWidget):
@@ -67,8 +97,8 @@ class Phases(QWidget):
         super().__init__(parent)
         self.session = session
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
-        self.setAccessibleName("Phases of a step")
-        self.setToolTip("One training step taken apart. Right arrow: the next phase.")
+        self.setAccessibleName(tr("Phases of a step"))
+        self.setToolTip(tr("One training step taken apart. Right arrow: the next phase."))
         session.run_changed.connect(self.update)
         theme.changed.connect(self._resize)
 
@@ -78,7 +108,7 @@ class Phases(QWidget):
 
     def sizeHint(self) -> QSize:
         metrics = QFontMetricsF(theme.font("normal", bold=True))
-        widths = [metrics.horizontalAdvance(name) + theme.px(20) for name in PHASES]
+        widths = [metrics.horizontalAdvance(tr(name)) + theme.px(20) for name in PHASES]
         return QSize(round(sum(widths)) + theme.px(4 * 4), round(metrics.height()) + theme.px(8))
 
     def paintEvent(self, event: QPaintEvent) -> None:
@@ -86,7 +116,7 @@ class Phases(QWidget):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         x = 0.5
-        for place, name in enumerate(PHASES):
+        for place, name in enumerate(map(tr, PHASES)):
             here = phase is not None and phase.number == place
             done = phase is not None and place < phase.number
             metrics = QFontMetricsF(theme.font("normal", bold=True))
@@ -123,32 +153,34 @@ class Transport(QWidget):
     def __init__(self, session: Session, actions: Actions, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.session, self.actions_ = session, actions
-        self.setAccessibleName("Transport bar")
+        self.setAccessibleName(tr("Transport bar"))
         self.buttons: dict[str, QToolButton] = {}
         row = QHBoxLayout(self)
         row.setContentsMargins(theme.px(8), theme.px(4), theme.px(8), theme.px(4))
         row.setSpacing(theme.px(4))
         for button in BUTTONS:
-            row.addWidget(self._button(button.action, button.text))
+            row.addWidget(self._button(button.action, tr(button.text)))
         row.addSpacing(theme.px(8))
-        self.speed_label = QLabel("Speed", self)
+        self.speed_label = QLabel(tr("Speed"), self)
         self.speed = QComboBox(self)
-        self.speed.setAccessibleName("Speed of the training")
-        self.speed.setToolTip("How many steps a second are trained at most")
+        self.speed.setAccessibleName(tr("Speed of the training"))
+        self.speed.setToolTip(tr("How many steps a second are trained at most"))
         for speed in SPEEDS:
-            self.speed.addItem("as fast as it can" if speed is None else f"{speed:g} steps/s", speed)
+            self.speed.addItem(
+                tr("as fast as it can") if speed is None else tr("{speed} steps/s", speed=f"{speed:g}"), speed
+            )
         self.speed.setCurrentIndex(len(SPEEDS) - 1)
         self.speed.activated.connect(lambda index: session.set_speed(self.speed.itemData(index)))
         self.speed_label.setBuddy(self.speed)
         row.addWidget(self.speed_label)
         row.addWidget(self.speed)
         row.addSpacing(theme.px(8))
-        row.addWidget(self._button("run.slow", "Slow motion"))
+        row.addWidget(self._button("run.slow", tr("Slow motion")))
         self.pace = QComboBox(self)
-        self.pace.setAccessibleName("Pace of slow motion")
-        self.pace.setToolTip("How long slow motion shows each phase while it plays")
+        self.pace.setAccessibleName(tr("Pace of slow motion"))
+        self.pace.setToolTip(tr("How long slow motion shows each phase while it plays"))
         for seconds in PHASE_SECONDS:
-            self.pace.addItem(f"{seconds:g} s each", seconds)
+            self.pace.addItem(tr("{seconds} s each", seconds=f"{seconds:g}"), seconds)
         self.pace.setCurrentIndex(PHASE_SECONDS.index(session.phase_seconds))
         self.pace.activated.connect(lambda index: session.set_slow_motion(True, self.pace.itemData(index)))
         row.addWidget(self.pace)
@@ -176,7 +208,7 @@ class Transport(QWidget):
     def _name(self, button: QToolButton) -> None:
         text = str(button.property("short"))
         if button is self.buttons.get("run.play"):
-            text = "Pause" if self.session.playing else "Play"
+            text = tr("Pause") if self.session.playing else tr("Play")
         style = Qt.ToolButtonStyle.ToolButtonTextBesideIcon if text else Qt.ToolButtonStyle.ToolButtonIconOnly
         button.setToolButtonStyle(style)
         if button.text() != text:
@@ -189,7 +221,8 @@ class Transport(QWidget):
             button.setFont(theme.font())
         # The widest it will be, so that nothing beside it moves when the word changes.
         play = self.buttons["run.play"]
-        widest = QFontMetricsF(theme.font(bold=True)).horizontalAdvance("Pause")
+        metrics = QFontMetricsF(theme.font(bold=True))
+        widest = max(metrics.horizontalAdvance(word) for word in (tr("Pause"), tr("Play")))
         play.setMinimumWidth(round(widest) + side + theme.px(24))
         self._show_play()
 

@@ -58,6 +58,7 @@ from gradsim.app.settings import Settings
 from gradsim.app.shortcuts import ShortcutsDialog
 from gradsim.app.slow import SlowMotion
 from gradsim.app.transport import Transport, account
+from gradsim.i18n import tr, tr_n
 from gradsim.model import bundled
 from gradsim.nn import layers as nn_layers
 from gradsim.telemetry.quantities import definitions
@@ -99,12 +100,12 @@ class LeftColumn(QWidget):
     def renew(self) -> None:
         """The title of the experiment."""
         experiment = self.session.experiment
-        self.title.setToolTip(f"{experiment.name}\n\n{experiment.description}".strip())
+        self.title.setToolTip(f"{tr(experiment.name)}\n\n{tr(experiment.description)}".strip())
         self._fit_title()
 
     def _fit_title(self) -> None:
         """As large as there is room for; what does not fit at all ends in dots."""
-        text = self.session.experiment.name or "Untitled experiment"
+        text = tr(self.session.experiment.name) or tr("Untitled experiment")
         area = self.title.contentsRect().adjusted(0, 0, -1, 0)
         for size in ("large", "normal", "small"):
             font = theme.font(size, bold=True)
@@ -161,15 +162,19 @@ class MainWindow(QMainWindow):
         self.cards, self.palette_panel = self.left.cards, self.left.palette_
         self.cards.set_upwards(bool(settings.get("view/upwards", True)))
         self.side = Pages()
-        self.side.setAccessibleName("Side panel")
+        self.side.setAccessibleName(tr("Side panel"))
         self.inspector, self.run_panel = Inspector(session), RunPanel(session)
         for page, text, tip in (
-            (self.inspector, "Inspector", "All fields of the selected layers"),
-            (self.run_panel, "Run", "Data, loss, optimizer, learning rate, clipping, batches"),
-            (Inside(session), "Inside", "Weights, gradients and activations of the selected layer"),
-            (DataView(session), "Data", "What the network makes of the data"),
-            (Clipping(session, self.stage.space), "Clipping", "Gradients raw, clipped and applied, by layer"),
-            (Directions(session, self.stage.space), "Both ways", "Forward and backward signal side by side, by layer"),
+            (self.inspector, tr("Inspector"), tr("All fields of the selected layers")),
+            (self.run_panel, tr("Run"), tr("Data, loss, optimizer, learning rate, clipping, batches")),
+            (Inside(session), tr("Inside"), tr("Weights, gradients and activations of the selected layer")),
+            (DataView(session), tr("Data"), tr("What the network makes of the data")),
+            (Clipping(session, self.stage.space), tr("Clipping"), tr("Gradients raw, clipped and applied, by layer")),
+            (
+                Directions(session, self.stage.space),
+                tr("Both ways"),
+                tr("Forward and backward signal side by side, by layer"),
+            ),
         ):
             self.side.add(page, text, tip)
         self.actions_ = Actions(self, settings)
@@ -203,14 +208,14 @@ class MainWindow(QMainWindow):
     def _make_menus(self) -> None:
         self.menus: dict[str, QMenu] = {}
         for key, text in MENUS.items():
-            menu = self.menuBar().addMenu(text)
+            menu = self.menuBar().addMenu(tr(text))
             menu.setToolTipsVisible(True)
             self.actions_.fill_menu(menu, key)
             self.menus[key] = menu
         files = self.menus["file"]
         before = self.actions_["file.save"]
-        self.recent_menu = QMenu("Open &recent", self)
-        self.examples_menu = QMenu("&Examples", self)
+        self.recent_menu = QMenu(tr("Open &recent"), self)
+        self.examples_menu = QMenu(tr("&Examples"), self)
         files.insertMenu(before, self.recent_menu)
         files.insertMenu(before, self.examples_menu)
         files.insertSeparator(before)
@@ -226,7 +231,7 @@ class MainWindow(QMainWindow):
             action.setToolTip(str(path))
             action.triggered.connect(functools.partial(self._open, path))
         if not paths:
-            self.recent_menu.addAction("No recent files").setEnabled(False)
+            self.recent_menu.addAction(tr("No recent files")).setEnabled(False)
 
     def _open(self, path: Path, *_: object) -> None:
         self.files.open(path)
@@ -238,11 +243,11 @@ class MainWindow(QMainWindow):
         for example in bundled.everything():
             topic = topics.get(example.topic)
             if topic is None:
-                topic = self.examples_menu.addMenu(example.topic.capitalize())
+                topic = self.examples_menu.addMenu(tr(example.topic).capitalize())
                 topic.setToolTipsVisible(True)
                 topics[example.topic] = topic
-            action = topic.addAction((example.title or example.name).replace("&", "&&"))
-            action.setToolTip(example.description)
+            action = topic.addAction(tr(example.title or example.name).replace("&", "&&"))
+            action.setToolTip(tr(example.description))
             action.triggered.connect(functools.partial(self._open_example, example))
 
     def _open_example(self, example: bundled.Bundled, *_: object) -> None:
@@ -254,10 +259,10 @@ class MainWindow(QMainWindow):
         self.state_label, self.step_label = QLabel(self), QLabel(self)
         self.speed_label, self.memory_label = QLabel(self), QLabel(self)
         for label, name, tip in (
-            (self.state_label, "State of the run", "What the run does"),
-            (self.step_label, "Steps done", "Steps and epochs trained so far"),
-            (self.speed_label, "Speed", "Steps per second over the last second"),
-            (self.memory_label, "Memory of the run", "Memory of weights, record and snapshots"),
+            (self.state_label, tr("State of the run"), tr("What the run does")),
+            (self.step_label, tr("Steps done"), tr("Steps and epochs trained so far")),
+            (self.speed_label, tr("Speed"), tr("Steps per second over the last second")),
+            (self.memory_label, tr("Memory of the run"), tr("Memory of weights, record and snapshots")),
         ):
             label.setAccessibleName(name)
             label.setToolTip(tip)
@@ -313,7 +318,10 @@ class MainWindow(QMainWindow):
             self.banner.clear("impossible")
         elif self.session.failure:
             self.banner.say(
-                f"This can't be trained: {self.session.failure}", kind="problem", topic="impossible", stays=True
+                tr("This can't be trained: {why}", why=self.session.failure),
+                kind="problem",
+                topic="impossible",
+                stays=True,
             )
 
     def _on_progress(self, what: str, done: int, total: int) -> None:
@@ -325,22 +333,29 @@ class MainWindow(QMainWindow):
     def _on_diverged(self, where: FirstNonfinite) -> None:
         session = self.session
         rows = session.rows()
-        layer = f"layer {rows[where.layer].name}" if where.layer is not None and where.layer < len(rows) else "the loss"
-        word = "NaN" if where.kind == "nan" else "Inf"
-        what = "" if where.quantity == "loss" else f" (in its {where.quantity})"
+        place = tr("the loss")
+        if where.layer is not None and where.layer < len(rows):
+            place = tr("layer {name}", name=rows[where.layer].name)
+        if where.quantity != "loss":
+            place = tr("{layer} (in its {quantity})", layer=place, quantity=tr(where.quantity))
         if where.layer is not None:
             session.select_row(where.layer)
         self.banner.say(
-            f"Diverged at step {where.step}: the first {word} is in {layer}{what}. The run is paused.",
+            tr(
+                "Diverged at step {step}: the first {kind} is in {place}. The run is paused.",
+                step=where.step,
+                kind="NaN" if where.kind == "nan" else "Inf",
+                place=place,
+            ),
             kind="problem",
             topic="diverged",
             choices=(
                 (
-                    "Back to the step before",
-                    "Go to the last step with finite numbers only",
+                    tr("Back to the step before"),
+                    tr("Go to the last step with finite numbers only"),
                     session.back_before_divergence,
                 ),
-                ("Go on", "Train on, to see what NaN and Inf do", session.go_on),
+                (tr("Go on"), tr("Train on, to see what NaN and Inf do"), session.go_on),
             ),
         )
 
@@ -371,12 +386,12 @@ class MainWindow(QMainWindow):
 
     def _renew_status(self) -> None:
         status = self.session.status
-        _set(self.state_label, STATES[status.state])
-        steps = f"{status.step:,} step{'' if status.step == 1 else 's'}".replace(",", "\u2009")
-        epochs = f"{status.epoch:,} epoch{'' if status.epoch == 1 else 's'}".replace(",", "\u2009")
+        _set(self.state_label, tr(STATES[status.state]))
+        steps = tr_n("{count} step", "{count} steps", status.step, count=f"{status.step:,}".replace(",", "\u2009"))
+        epochs = tr_n("{count} epoch", "{count} epochs", status.epoch, count=f"{status.epoch:,}".replace(",", "\u2009"))
         _set(self.step_label, f"{steps}    {epochs}")
         speed = f"{status.speed:,.0f}" if status.speed >= 10 else f"{status.speed:.1f}"
-        _set(self.speed_label, f"{speed} steps/s".replace(",", "\u2009") if status.speed else "\u2013 steps/s")
+        _set(self.speed_label, tr("{speed} steps/s", speed=speed.replace(",", "\u2009") if status.speed else "\u2013"))
         _set(self.memory_label, f"{status.memory / 2**20:,.0f} MB")
 
     # Panels
@@ -449,9 +464,9 @@ class MainWindow(QMainWindow):
             found.append(
                 Command(
                     plain(action.text()),
-                    plain(MENUS[verb.menu]),
+                    plain(tr(MENUS[verb.menu])),
                     keys,
-                    verb.tooltip,
+                    tr(verb.tooltip),
                     action.isEnabled(),
                     action.trigger,
                 )
@@ -459,13 +474,15 @@ class MainWindow(QMainWindow):
         for quantity in definitions("layer"):
             if not quantity.counts:
                 show = functools.partial(self.session.state.set_quantity, quantity.key)
-                found.append(Command(quantity.title, "Show", "", quantity.help, True, show))
+                found.append(Command(tr(quantity.title), tr("Show"), "", tr(quantity.help), True, show))
         for kind in nn_layers.registry:
             add = functools.partial(building.add, self.session, kind)
-            found.append(Command(f"Add {kind}", "Layer", "", nn_layers.registry[kind].summary(), True, add))
+            found.append(
+                Command(tr("Add {kind}", kind=kind), tr("Layer"), "", tr(nn_layers.registry[kind].summary()), True, add)
+            )
         for example in bundled.everything():
             show_example = functools.partial(self._open_example, example)
-            found.append(Command(example.title, "Example", "", example.description, True, show_example))
+            found.append(Command(tr(example.title), tr("Example"), "", tr(example.description), True, show_example))
         return found
 
     def show_commands(self) -> CommandPalette:
@@ -504,14 +521,16 @@ class MainWindow(QMainWindow):
             if self.files.recover(latest):
                 self.offer_recovery()
 
-        more = f" ({len(left)} in all)" if len(left) > 1 else ""
+        what = latest.title
+        if len(left) > 1:
+            what = tr("{title} ({count} in all)", title=what, count=len(left))
         self.banner.say(
-            f"gradsim ended without closing. Unsaved changes were kept: {latest.title}{more}.",
+            tr("gradsim ended without closing. Unsaved changes were kept: {what}.", what=what),
             kind="warning",
             topic="recovery",
             choices=(
-                ("Recover", "Open what was kept", recover),
-                ("Discard", "Delete what was kept", discard),
+                (tr("Recover"), tr("Open what was kept"), recover),
+                (tr("Discard"), tr("Delete what was kept"), discard),
             ),
         )
 

@@ -13,6 +13,7 @@ from gradsim.app.build.arrangement import Item
 from gradsim.app.build.editors import Combo, NumberBox
 from gradsim.app.build.faces import Chip, Faces
 from gradsim.app.build.forms import refusal
+from gradsim.i18n import tr
 from gradsim.model import edits
 from gradsim.model.edits import EditError
 from gradsim.nn.spec import REGISTRIES, fields_of
@@ -62,20 +63,20 @@ class CardEditor(QObject):
         holder: Any = self.column.session.document.experiment if uids == ("",) else self.faces.layers[chip.uid]
         self.editing = (item.uid, chip.uid, name)
         kind = "dataset" if name == "data" and uids == ("",) else view.kind
-        words = f"{view.title} of {self.faces.texts(item, compact=True)[0]}"
+        words = tr("{field} of {layer}", field=tr(view.title), layer=self.faces.texts(item, compact=True)[0])
         made: QWidget
         if kind in REGISTRIES:
             combo = Combo(self.column.viewport())
             for identifier, spec in REGISTRIES[kind].items():
-                combo.addItem(getattr(spec, "title", "") or identifier, identifier)
-                combo.setItemData(combo.count() - 1, spec.summary(), Qt.ItemDataRole.ToolTipRole)
+                combo.addItem(tr(getattr(spec, "title", "")) or identifier, identifier)
+                combo.setItemData(combo.count() - 1, tr(spec.summary()), Qt.ItemDataRole.ToolTipRole)
             combo.choose(getattr(holder, name).identifier)
             combo.activated.connect(lambda index: self._commit(uids, name, combo.itemData(index), choose=True))
             made = combo
         elif view.type == "choice":
             combo = Combo(self.column.viewport())
             for choice in view.choices:
-                combo.addItem(str(choice), choice)
+                combo.addItem(tr(str(choice)), choice)
             combo.choose(getattr(holder, name))
             combo.activated.connect(lambda index: self._commit(uids, name, combo.itemData(index)))
             made = combo
@@ -86,8 +87,8 @@ class CardEditor(QObject):
             box.selectAll()
             made = box
         made.setAccessibleName(words)
-        made.setAccessibleDescription(view.help)
-        made.setToolTip(view.help)
+        made.setAccessibleDescription(tr(view.help))
+        made.setToolTip(tr(view.help))
         made.setFont(theme.font("small"))
         made.installEventFilter(self)
         self.widget = made

@@ -54,6 +54,7 @@ from gradsim.app.build.now import now
 from gradsim.app.build.problem_list import GLYPHS, ProblemPopup, by_place, sentence
 from gradsim.app.see.rows import RowLayout, RowSpace
 from gradsim.app.session import Session
+from gradsim.i18n import tr, tr_n
 from gradsim.model import edits
 from gradsim.model.change import Change
 from gradsim.model.problems import Problem
@@ -101,7 +102,7 @@ class CardsColumn(QAbstractScrollArea):
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setMinimumWidth(theme.px(200))
-        self.setAccessibleName("Stack of layers")
+        self.setAccessibleName(tr("Stack of layers"))
         self.viewport().setAcceptDrops(True)
         self.viewport().setMouseTracking(True)
         self._scroller = QTimer(self)
@@ -589,7 +590,7 @@ class CardsColumn(QAbstractScrollArea):
         lines = [self.faces.tooltip_text(item, point)]
         chip = next((chip for chip in self.faces.chips(item) if chip.rect.contains(point)), None)
         if chip is not None:
-            lines = [f"{chip.view.title}: {chip.text}", chip.view.help, "Click to change it."]
+            lines = [f"{tr(chip.view.title)}: {chip.text}", tr(chip.view.help), tr("Click to change it.")]
         lines += [f"{GLYPHS[one.severity]} {sentence(one)}" for one in self.faces.problems_of(item.uid)]
         QToolTip.showText(event.globalPos(), "\n".join(line for line in lines if line), self.viewport())
 
@@ -618,7 +619,7 @@ class CardsColumn(QAbstractScrollArea):
         menu = QMenu(self)
         for problem in self.faces.problems_of(self.faces.current):
             if problem.fix is not None:
-                action = menu.addAction(f"Fix: {problem.fix.name}")
+                action = menu.addAction(tr("Fix: {name}", name=tr(problem.fix.name)))
                 action.setToolTip(sentence(problem))
                 make = problem.fix.make
                 action.triggered.connect(lambda _=False, make=make: verbs.attempt(self.session, make))
@@ -626,30 +627,30 @@ class CardsColumn(QAbstractScrollArea):
             menu.addSeparator()
         if self.faces.current in (INPUT, LOSS):
             wanted = "data" if self.faces.current == INPUT else "loss"
-            menu.addAction("Edit\u2026", lambda: self.panel_wanted.emit(wanted))
+            menu.addAction(tr("Edit\u2026"), lambda: self.panel_wanted.emit(wanted))
             menu.addSeparator()
         else:
-            edit = menu.addAction("&Edit\tF2", self.edit)
+            edit = menu.addAction(tr("&Edit") + "\tF2", self.edit)
             edit.setEnabled(bool(self.session.state.selection))
-            kinds = menu.addMenu("Re&place by")
+            kinds = menu.addMenu(tr("Re&place by"))
             for kind, spec in registry.items():
                 if kind not in ("Repeat", "Residual"):
-                    kinds.addAction(_kind_action(kinds, self.session, kind, spec.summary()))
+                    kinds.addAction(_kind_action(kinds, self.session, kind, tr(spec.summary())))
             kinds.setEnabled(bool(self.session.state.selection))
-            menu.addAction("Move up\tAlt+Up", lambda: self.move_selection(upwards=True))
-            menu.addAction("Move down\tAlt+Down", lambda: self.move_selection(upwards=False))
+            menu.addAction(tr("Move up") + "\tAlt+Up", lambda: self.move_selection(upwards=True))
+            menu.addAction(tr("Move down") + "\tAlt+Down", lambda: self.move_selection(upwards=False))
             menu.addSeparator()
         for section, some in itertools.groupby(verbs.VERBS, key=lambda verb: verb.section):
             if section != verbs.VERBS[0].section:
                 menu.addSeparator()
             for verb in some:
-                action = menu.addAction(f"{verb.text}\t{verb.shortcut}")
-                action.setToolTip(verb.tooltip)
+                action = menu.addAction(f"{tr(verb.text)}\t{verb.shortcut}")
+                action.setToolTip(tr(verb.tooltip))
                 action.setEnabled(verb.possible(self.session))
                 action.triggered.connect(lambda _=False, verb=verb: verb.function(self.session))
         menu.addSeparator()
-        menu.addAction("Fold all groups", lambda: self.fold_all(True))
-        menu.addAction("Open all groups", lambda: self.fold_all(False))
+        menu.addAction(tr("Fold all groups"), lambda: self.fold_all(True))
+        menu.addAction(tr("Open all groups"), lambda: self.fold_all(False))
         return menu
 
     # Drag and drop
@@ -668,7 +669,7 @@ class CardsColumn(QAbstractScrollArea):
     def _drag_picture(self, chosen: Sequence[str]) -> QPixmap:
         used = theme.current()
         infos = [self.faces.infos[uid].name for uid in chosen if uid in self.faces.infos]
-        text = infos[0] if len(infos) == 1 else f"{len(infos)} layers"
+        text = infos[0] if len(infos) == 1 else tr_n("{n} layer", "{n} layers", len(infos))
         font = theme.font("small", bold=True)
         size = QSize(int(QFontMetricsF(font).horizontalAdvance(text)) + theme.px(20), theme.px(22))
         ratio = self.devicePixelRatioF()

@@ -25,6 +25,7 @@ from PySide6.QtWidgets import (
 )
 
 from gradsim.app import theme
+from gradsim.i18n import mark, tr
 from gradsim.nn.spec import MISSING, REGISTRIES, FieldView, Spec, to_json
 
 
@@ -36,9 +37,9 @@ class _Mixed:
 
 
 MIXED: Final = _Mixed()
-MIXED_TEXT = "several values"
-MIXED_NUMBER = "mixed"
-NOTHING_TEXT = "none"
+MIXED_TEXT = mark("several values")
+MIXED_NUMBER = mark("mixed")
+NOTHING_TEXT = mark("none")
 
 WIDE = 1000.0
 """A range whose ends lie further apart than this factor is stepped by factors."""
@@ -191,7 +192,7 @@ class NumberBox(QAbstractSpinBox):
         self.setKeyboardTracking(False)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMinimumWidth(theme.px(60))
-        self.lineEdit().setPlaceholderText(MIXED_NUMBER)
+        self.lineEdit().setPlaceholderText(tr(MIXED_NUMBER))
         self.lineEdit().returnPressed.connect(self._enter)
 
     @property
@@ -273,7 +274,7 @@ class NumberEditor(Editor):
             self._holds(self.slider)
         if self._scale is None:
             self.box.setMaximumWidth(theme.px(120))
-            self._row.addWidget(QLabel(view.unit, self))
+            self._row.addWidget(QLabel(tr(view.unit), self))
             self._row.addStretch(1)
         self.box.entered.connect(self.edited)
         self.box.finished.connect(self.finished)
@@ -360,7 +361,7 @@ class Combo(QComboBox):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setPlaceholderText(MIXED_TEXT)
+        self.setPlaceholderText(tr(MIXED_TEXT))
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.setMinimumContentsLength(6)
         self.setMaxVisibleItems(20)
@@ -393,7 +394,7 @@ class BoolEditor(Editor):
         self.box.setTristate(value is MIXED)
         state = Qt.CheckState.PartiallyChecked if value is MIXED else Qt.CheckState.Unchecked
         self.box.setCheckState(Qt.CheckState.Checked if value is True else state)
-        self.box.setText(MIXED_TEXT if value is MIXED else "")
+        self.box.setText(tr(MIXED_TEXT) if value is MIXED else "")
 
     def _clicked(self) -> None:
         value = self.box.checkState() != Qt.CheckState.Unchecked
@@ -408,9 +409,9 @@ class ChoiceEditor(Editor):
         super().__init__(view, parent)
         self.combo = Combo(self)
         for choice in view.choices:
-            self.combo.addItem(str(choice), choice)
+            self.combo.addItem(tr(str(choice)), choice)
         if view.optional:
-            self.combo.insertItem(0, NOTHING_TEXT, None)
+            self.combo.insertItem(0, tr(NOTHING_TEXT), None)
         self._holds(self.combo)
         self.combo.activated.connect(self._chosen)
 
@@ -483,10 +484,10 @@ class KindEditor(Editor):
         if number:
             self.combo.addItem(number, "")
         if view.optional:
-            self.combo.addItem(NOTHING_TEXT, None)
+            self.combo.addItem(tr(NOTHING_TEXT), None)
         for identifier, spec in REGISTRIES[self.kind].items():
-            self.combo.addItem(getattr(spec, "title", "") or identifier, identifier)
-            self.combo.setItemData(self.combo.count() - 1, spec.summary(), Qt.ItemDataRole.ToolTipRole)
+            self.combo.addItem(tr(getattr(spec, "title", "")) or identifier, identifier)
+            self.combo.setItemData(self.combo.count() - 1, tr(spec.summary()), Qt.ItemDataRole.ToolTipRole)
         self._holds(self.combo)
         self.combo.activated.connect(lambda index: self.edited.emit(self.combo.itemData(index), False))
 
@@ -500,7 +501,7 @@ class KindEditor(Editor):
         super().describe(name, description, tooltip)
         chosen = self.combo.currentData()
         if isinstance(chosen, str) and chosen:
-            self.combo.setToolTip(f"{tooltip}\n{chosen}: {REGISTRIES[self.kind][chosen].summary()}")
+            self.combo.setToolTip(f"{tooltip}\n{chosen}: {tr(REGISTRIES[self.kind][chosen].summary())}")
 
 
 class OptionalEditor(Editor):
@@ -579,14 +580,14 @@ def value_editor(view: FieldView, parent: QWidget | None = None) -> Editor | Non
 def value_text(value: Any) -> str:
     """A value in a few characters, as for a card: ``leaky_relu 0.2``, ``100``, ``off``."""
     if value is None:
-        return NOTHING_TEXT
+        return tr(NOTHING_TEXT)
     if isinstance(value, bool):
-        return "on" if value else "off"
+        return tr("on") if value else tr("off")
     if isinstance(value, int | float):
         return number_text(value)
     if isinstance(value, Spec) and value.kind == "dataset":
         # Its numbers mean nothing without their names.
-        return str(getattr(value, "title", "") or value.identifier)
+        return tr(getattr(value, "title", "")) or value.identifier
     if isinstance(value, Spec):
         said = to_json(value)
         own = [value_text(entry) for key, entry in said.items() if key != "type"] if isinstance(said, dict) else []

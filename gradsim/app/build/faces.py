@@ -17,6 +17,7 @@ from gradsim.app.build.editors import value_text
 from gradsim.app.build.now import Now, pooled, short_number
 from gradsim.app.build.problem_list import GLYPHS, WORDS, sentence
 from gradsim.app.session import Session
+from gradsim.i18n import tr, tr_n
 from gradsim.model.problems import Problem
 from gradsim.nn.layers import Layer, Repeat, Residual
 from gradsim.nn.spec import FieldView, Spec, fields_of
@@ -83,10 +84,15 @@ def chip_text(view: FieldView, value: Any, *, compact: bool = False) -> str:
     if view.name == "count":
         return f"\u00d7 {said}"
     if view.type == "int":
-        return said if compact else f"{said} {view.title.lower()}"
+        return said if compact else tr("{value} {field}", value=said, field=tr(view.title).lower())
     if view.type == "float":
-        return f"{view.title.lower()} {said}"
+        return f"{tr(view.title).lower()} {said}"
     return said
+
+
+def weights_text(count: int) -> str:
+    """How many numbers a layer learns, in words."""
+    return tr_n("{count} weight", "{count} weights", count, count=f"{count:,}")
 
 
 class Faces:
@@ -177,21 +183,21 @@ class Faces:
         """A card in words."""
         experiment = self.session.document.experiment
         if uid in (INPUT, LOSS):
-            name = "Data" if uid == INPUT else "Loss"
+            name = tr("Data") if uid == INPUT else tr("Loss")
             words = [name, value_text(experiment.data if uid == INPUT else experiment.loss)]
         else:
             layer, info = self.layer(uid), self.infos.get(uid)
             if layer is None or info is None:
-                return "Nothing is selected"
+                return tr("Nothing is selected")
             words = [info.name, layer.identifier]
-            words += [f"{view.title} {value_text(getattr(layer, view.name))}" for view in inline_fields(layer)]
-            words += [] if info.after is None else [f"gives {shape_text(info.after)}"]
-            words += [] if info.parameters is None else [f"{info.parameters:,} weights"]
-            words += [] if info.enabled else ["disabled"]
-            words += [] if info.trainable else ["frozen"]
+            words += [f"{tr(view.title)} {value_text(getattr(layer, view.name))}" for view in inline_fields(layer)]
+            words += [] if info.after is None else [tr("gives {shape}", shape=shape_text(info.after))]
+            words += [] if info.parameters is None else [weights_text(info.parameters)]
+            words += [] if info.enabled else [tr("disabled")]
+            words += [] if info.trainable else [tr("frozen")]
             if isinstance(layer, Repeat | Residual):
-                words.append("open" if uid in self.unfolded else "folded")
-        words += [f"{WORDS[problem.severity]}: {sentence(problem)}" for problem in self.problems_of(uid)]
+                words.append(tr("open") if uid in self.unfolded else tr("folded"))
+        words += [f"{tr(WORDS[problem.severity])}: {sentence(problem)}" for problem in self.problems_of(uid)]
         return ", ".join(words)
 
     def layer(self, uid: str) -> Layer | None:
@@ -250,7 +256,7 @@ class Faces:
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawRoundedRect(body, 4, 4)
             painter.setFont(theme.font("small"))
-            painter.drawText(body, Qt.AlignmentFlag.AlignCenter, "Drop layers here")
+            painter.drawText(body, Qt.AlignmentFlag.AlignCenter, tr("Drop layers here"))
 
     def _paint_card(self, painter: QPainter, item: Item) -> None:
         used = theme.current()
@@ -359,7 +365,7 @@ class Faces:
         if not names:
             painter.setFont(theme.font("small"))
             painter.setPen(QColor(used.muted))
-            painter.drawText(body, Qt.AlignmentFlag.AlignCenter, f"{count:,} more layers")
+            painter.drawText(body, Qt.AlignmentFlag.AlignCenter, tr("{count} more layers", count=f"{count:,}"))
             return
         painter.setFont(theme.font("tiny", fixed=True))
         visible = range(max(0, int((rect.top() - item.top) / each)), count)
@@ -430,9 +436,9 @@ class Faces:
         if item.kind == "input":
             first = next(iter(self.infos.values()), None)
             shape = first.before if first is not None else None
-            return "Data", shape_text(shape) if shape else ""
+            return tr("Data"), shape_text(shape) if shape else ""
         if item.kind == "loss":
-            return "Loss", ""
+            return tr("Loss"), ""
         info, layer = self.infos[item.uid], item.layer
         name = info.name
         if isinstance(layer, Repeat | Residual) and not layer.name:
@@ -440,12 +446,12 @@ class Faces:
             folded = item.uid not in self.unfolded
             name = f"{layer.identifier} {inside}" if folded and inside else layer.identifier
         if info is not None and not info.trainable and layer is not None and not layer.trainable:
-            name += f" {MARKS[State.FROZEN].glyph}" if compact else " (frozen)"
+            name += f" {MARKS[State.FROZEN].glyph}" if compact else f" ({tr('frozen')})"
         parts = []
         if info.after is not None and not is_group(item):
             parts.append(f"\u2192 {shape_text(info.after)}")
         if info.parameters:
-            parts.append(f"{info.parameters:,} weights")
+            parts.append(weights_text(info.parameters))
         return name, " \u00b7 ".join(parts)
 
     def fold_rect(self, item: Item) -> QRectF | None:
@@ -630,14 +636,15 @@ class Faces:
             name, right = self.texts(item, compact=False)
             lines.append(f"{name} {right}".strip())
             if item.layer is not None:
-                lines.append(type(item.layer).summary())
+                lines.append(tr(type(item.layer).summary()))
         elif item.kind == "empty":
-            lines.append("A group needs at least one layer: drop one here, or add one from the palette.")
+            lines.append(tr("A group needs at least one layer: drop one here, or add one from the palette."))
         if self.now is not None and row is not None and row < len(self.now.values):
             names = self.row_names()
             state = self.now.states[row]
-            title = quantity(self.now.key).title
-            said = f"{title}: {short_number(float(self.now.values[row]))}, {state.value} ({MARKS[state].help})"
+            title = tr(quantity(self.now.key).title)
+            value = short_number(float(self.now.values[row]))
+            said = f"{title}: {value}, {tr(state.value)} ({tr(MARKS[state].help)})"
             lines.append(f"{names[row]}: {said}" if row < len(names) else said)
         return "\n".join(lines)
 

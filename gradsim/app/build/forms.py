@@ -32,6 +32,7 @@ from gradsim.app.build.editors import (
     value_text,
 )
 from gradsim.app.session import Session
+from gradsim.i18n import tr
 from gradsim.model import edits
 from gradsim.model.edits import Edit, EditError
 from gradsim.model.experiment import Experiment
@@ -203,14 +204,14 @@ class Form(QWidget):
 
     def _add_fold(self, row: int) -> int:
         fold = QToolButton(self)
-        fold.setText("More")
+        fold.setText(tr("More"))
         fold.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         fold.setArrowType(Qt.ArrowType.DownArrow if self._more else Qt.ArrowType.RightArrow)
         fold.setCheckable(True)
         fold.setChecked(self._more)
         fold.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        fold.setToolTip("Fields that rarely have to be changed")
-        fold.setAccessibleName("More fields")
+        fold.setToolTip(tr("Fields that rarely have to be changed"))
+        fold.setAccessibleName(tr("More fields"))
         fold.toggled.connect(self._unfold)
         self._grid.addWidget(fold, row, 0, 1, 3, Qt.AlignmentFlag.AlignLeft)
         self._fold = fold
@@ -239,7 +240,7 @@ class Field:
         if editor is None:
             raise TypeError(f"no editor for {view.name}: {view.type}")
         self.editor: Editor = editor
-        self.label = QLabel(view.title, form)
+        self.label = QLabel(tr(view.title), form)
         self.label.setBuddy(editor)
         self.label.setWordWrap(True)
         self.reset = QToolButton(form)
@@ -251,9 +252,9 @@ class Field:
         self.reset.setFixedSize(theme.px(RESETS), theme.px(20))
         if not view.required:
             shown = value_text(view.default)
-            self.reset.setToolTip(f"Back to the default: {shown}")
-            self.reset.setAccessibleName(f"Reset {view.title}")
-            self.reset.setAccessibleDescription(f"Back to the default, {shown}")
+            self.reset.setToolTip(tr("Back to the default: {value}", value=shown))
+            self.reset.setAccessibleName(tr("Reset {field}", field=tr(view.title)))
+            self.reset.setAccessibleDescription(tr("Back to the default: {value}", value=shown))
         self.error = QLabel(form)
         self.error.setWordWrap(True)
         # A role of the theme's palette: a palette of its own is lost when the label is first shown in a hidden tab.
@@ -321,16 +322,16 @@ class Field:
             self.inner.refresh(anew=anew)
             self._box.setVisible(self._visible and bool(self.inner.fields))
         self.reset.setVisible(self._visible and not is_default(self.view, value))
-        self.editor.describe(_spoken(self.view), self.view.help, self._tooltip())
+        self.editor.describe(_spoken(self.view), tr(self.view.help), self._tooltip())
         self.label.setToolTip(self._tooltip())
 
     def _tooltip(self) -> str:
         view = self.view
-        lines = [view.help, _range_text(view)]
+        lines = [tr(view.help), _range_text(view)]
         if not view.required:
-            lines.append(f"Default: {value_text(view.default)}.")
+            lines.append(tr("Default: {value}.", value=value_text(view.default)))
         if self._target.uids == ("",):
-            lines.append("Acts at once; the weights are kept." if view.live else "")
+            lines.append(tr("Acts at once; the weights are kept.") if view.live else "")
         return "\n".join(line for line in lines if line)
 
     def _edited(self, value: Any, dragging: bool) -> None:
@@ -375,7 +376,7 @@ class Field:
         self.error.setText(words)
         self.error.setVisible(self._visible and bool(words))
         if words:
-            self.error.setAccessibleName(f"{self.view.title}: {words}")
+            self.error.setAccessibleName(f"{tr(self.view.title)}: {words}")
             self.editor.setAccessibleDescription(words)
 
 
@@ -383,8 +384,10 @@ def refusal(error: EditError) -> str:
     """What to say at the field that was refused."""
     said = []
     for fault in error.faults:
-        received = "" if fault.received is MISSING or fault.received == "" else f" (received {_quoted(fault.received)})"
-        said.append(f"{fault.message}{received}")
+        if fault.received is MISSING or fault.received == "":
+            said.append(fault.message)
+        else:
+            said.append(tr("{message} (received {value})", message=fault.message, value=_quoted(fault.received)))
     words = "; ".join(said)
     return words[:1].upper() + words[1:]
 
@@ -397,7 +400,7 @@ def _quoted(value: Any) -> str:
 
 
 def _spoken(view: FieldView) -> str:
-    return f"{view.title}, {view.unit}" if view.unit else view.title
+    return f"{tr(view.title)}, {tr(view.unit)}" if view.unit else tr(view.title)
 
 
 def _range_text(view: FieldView) -> str:
@@ -406,13 +409,18 @@ def _range_text(view: FieldView) -> str:
     low, high = view.minimum, view.maximum
     parts = []
     if low is not None:
-        parts.append(("above " if view.exclusive_minimum else "from ") + number_text(low))
+        number = number_text(low)
+        parts.append(
+            tr("above {number}", number=number) if view.exclusive_minimum else tr("from {number}", number=number)
+        )
     if high is not None:
-        parts.append(("below " if view.exclusive_maximum else "up to ") + number_text(high))
+        number = number_text(high)
+        parts.append(
+            tr("below {number}", number=number) if view.exclusive_maximum else tr("up to {number}", number=number)
+        )
     if not parts:
         return ""
-    words = " ".join(parts)
-    return f"Allowed: {words}."
+    return tr("Allowed: {range}.", range=" ".join(parts))
 
 
 RATES = Scale(1e-6, 10.0, log=True)
@@ -425,7 +433,7 @@ class RateEditor(Editor):
     def __init__(self, view: FieldView, parent: QWidget | None = None) -> None:
         super().__init__(view, parent)
         self._row.setDirection(self._row.Direction.TopToBottom)
-        self.kind = KindEditor(view, self, number="constant")
+        self.kind = KindEditor(view, self, number=tr("constant"))
         self.number = NumberEditor(view, self, slider=RATES)
         self._holds(self.number)
         self._holds(self.kind)
@@ -444,7 +452,9 @@ class RateEditor(Editor):
 
     def describe(self, name: str, description: str, tooltip: str) -> None:
         self.number.describe(name, description, tooltip)
-        self.kind.describe("Schedule", "How the learning rate goes on over the steps.", "Schedule of the learning rate")
+        self.kind.describe(
+            tr("Schedule"), tr("How the learning rate goes on over the steps."), tr("Schedule of the learning rate")
+        )
 
 
 def converted_rate(value: Any, identifier: str, kind: str) -> Any:

@@ -22,10 +22,12 @@ from PySide6.QtWidgets import (
 from gradsim.app import theme
 from gradsim.app.build.arrangement import describe, same_stack
 from gradsim.app.build.editors import value_text
+from gradsim.app.build.faces import weights_text
 from gradsim.app.build.forms import Form, Target
 from gradsim.app.build.panel import Panel
 from gradsim.app.build.problem_list import ProblemList
 from gradsim.app.session import Session
+from gradsim.i18n import mark, tr, tr_n
 from gradsim.model import edits
 from gradsim.model.change import Change
 from gradsim.nn.layers import Layer, Weight
@@ -33,7 +35,7 @@ from gradsim.nn.spec import fields_of
 
 COMMON = tuple(view.name for view in fields_of(Layer))
 """Fields that every layer has: they stand behind those of its own."""
-COLUMNS = ("Weight", "Shape", "Number", "Starts as")
+COLUMNS = (mark("Weight"), mark("Shape"), mark("Number"), mark("Starts as"))
 
 
 class Inspector(Panel):
@@ -43,7 +45,7 @@ class Inspector(Panel):
         super().__init__(parent)
         self.session = session
         self._shown = session.experiment
-        self.setAccessibleName("Inspector")
+        self.setAccessibleName(tr("Inspector"))
         session.document_changed.connect(self._on_change)
         session.state.selection_changed.connect(self._on_selection)
         self.renew()
@@ -96,8 +98,8 @@ class Inspector(Panel):
         self.form.setVisible(bool(chosen))
         self._show_problems()
         if not chosen:
-            self.title.setText("Nothing selected")
-            self.summary.setText("Click a card of the stack to see all of its fields here.")
+            self.title.setText(tr("Nothing selected"))
+            self.summary.setText(tr("Click a card of the stack to see all of its fields here."))
             self.weights.show_weights(())
             return
         infos = describe(experiment)
@@ -106,19 +108,27 @@ class Inspector(Panel):
             info = infos[uids[0]]
             self.title.setText(f"{info.name} \u00b7 {kinds[0]}" if info.name != kinds[0] else kinds[0])
         else:
-            self.title.setText(f"{len(chosen)} layers \u00b7 {', '.join(kinds)}")
-        lines = [type(chosen[0]).summary()] if len(kinds) == 1 else []
+            count = tr_n("{n} layer", "{n} layers", len(chosen))
+            self.title.setText(f"{count} \u00b7 {', '.join(kinds)}")
+        lines = [tr(type(chosen[0]).summary())] if len(kinds) == 1 else []
         parameters = [infos[uid].parameters for uid in uids]
         if len(chosen) == 1:
             info = infos[uids[0]]
             if info.before is not None and info.after is not None:
-                lines.append(f"{_shape(info.before)} in, {_shape(info.after)} out, {info.parameters or 0:,} weights.")
+                lines.append(
+                    tr(
+                        "{before} in, {after} out, {weights}.",
+                        before=_shape(info.before),
+                        after=_shape(info.after),
+                        weights=weights_text(info.parameters or 0),
+                    )
+                )
             if not info.trainable and chosen[0].trainable:
-                lines.append("Frozen, because the group around it is.")
+                lines.append(tr("Frozen, because the group around it is."))
             if not info.enabled and chosen[0].enabled:
-                lines.append("Disabled, because the group around it is.")
+                lines.append(tr("Disabled, because the group around it is."))
         elif all(number is not None for number in parameters):
-            lines.append(f"{sum(number or 0 for number in parameters):,} weights together.")
+            lines.append(tr("{weights} together.", weights=weights_text(sum(number or 0 for number in parameters))))
         self.summary.setText("\n".join(lines))
         self.form.set_target(Target(uids))
         self.form.refresh()
@@ -146,9 +156,9 @@ class WeightTable(QTableWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(0, len(COLUMNS), parent)
         self._weights: tuple[Weight, ...] | None = None
-        self.setHorizontalHeaderLabels(list(COLUMNS))
-        self.setAccessibleName("Weights of the layer")
-        self.setToolTip("The arrays of the layer, in Keras' order")
+        self.setHorizontalHeaderLabels([tr(text) for text in COLUMNS])
+        self.setAccessibleName(tr("Weights of the layer"))
+        self.setToolTip(tr("The arrays of the layer, in Keras' order"))
         self.verticalHeader().hide()
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)

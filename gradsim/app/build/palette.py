@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QAbstractItemView, QLabel, QLineEdit, QListWidget,
 from gradsim.app import theme
 from gradsim.app.build import verbs
 from gradsim.app.session import Session
+from gradsim.i18n import tr
 from gradsim.nn.layers import Layer, registry
 
 KIND_ROLE = Qt.ItemDataRole.UserRole
@@ -37,15 +38,15 @@ class Palette(QWidget):
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.session = session
-        self.setAccessibleName("Palette of layers")
+        self.setAccessibleName(tr("Palette of layers"))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(theme.px(4))
         self.search = QLineEdit(self)
-        self.search.setPlaceholderText("Find a layer")
+        self.search.setPlaceholderText(tr("Find a layer"))
         self.search.setClearButtonEnabled(True)
-        self.search.setAccessibleName("Find a layer")
-        self.search.setToolTip("Name or purpose of a layer; Enter adds the first one found behind the selection")
+        self.search.setAccessibleName(tr("Find a layer"))
+        self.search.setToolTip(tr("Name or purpose of a layer; Enter adds the first one found behind the selection"))
         self.list = LayerList(self)
         self.summary = QLabel(self)
         self.summary.setWordWrap(True)
@@ -75,22 +76,22 @@ class Palette(QWidget):
         for kind, spec in found(text):
             if spec.category != category:
                 category = spec.category
-                heading = QListWidgetItem(category)
+                heading = QListWidgetItem(tr(category))
                 heading.setFlags(Qt.ItemFlag.NoItemFlags)
                 heading.setFont(theme.font("small", bold=True))
                 heading.setForeground(QColor(theme.current().muted))
                 self.list.addItem(heading)
             item = QListWidgetItem(icon(spec.category), kind)
             item.setData(KIND_ROLE, kind)
-            item.setToolTip(f"{spec.summary()}\nDouble-click or drag to add it.")
-            item.setData(Qt.ItemDataRole.AccessibleDescriptionRole, spec.summary())
+            item.setToolTip(f"{tr(spec.summary())}\n{tr('Double-click or drag to add it.')}")
+            item.setData(Qt.ItemDataRole.AccessibleDescriptionRole, tr(spec.summary()))
             item.setFlags(item.flags() | Qt.ItemFlag.ItemIsDragEnabled)
             self.list.addItem(item)
         self.list.setCurrentRow(next((row for row in range(self.list.count()) if self.kind_at(row)), -1))
 
     def _describe(self, row: int) -> None:
         kind = self.kind_at(row) if row >= 0 else ""
-        self.summary.setText(registry[kind].summary() if kind else "No layer of this name" if row < 0 else "")
+        self.summary.setText(tr(registry[kind].summary()) if kind else tr("No layer of this name") if row < 0 else "")
 
     def kind_at(self, row: int) -> str:
         """Identifier of the layer in a row; "" for a heading."""
@@ -128,7 +129,7 @@ class LayerList(QListWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setAccessibleName("Layers")
+        self.setAccessibleName(tr("Layers"))
         self.setDragEnabled(True)
         self.setDragDropMode(QAbstractItemView.DragDropMode.DragOnly)
         self.setIconSize(QSize(theme.px(16), theme.px(16)))
@@ -158,15 +159,17 @@ class LayerList(QListWidget):
 def found(text: str) -> list[tuple[str, type[Layer]]]:
     """The layers whose name, category or summary has every word of a text, by category; all for an empty text."""
     words = text.lower().split()
-    kinds = [
-        (kind, spec)
-        for kind, spec in registry.items()
-        if all(word in f"{kind} {' '.join(spec.aliases)} {spec.category} {spec.summary()}".lower() for word in words)
-    ]
+    kinds = [(kind, spec) for kind, spec in registry.items() if all(word in _content(kind, spec) for word in words)]
     order = list(dict.fromkeys(spec.category for spec in registry.values()))
     # Dense is what is wanted most, so its category comes first.
     order.sort(key=lambda category: category != "Core")
     return sorted(kinds, key=lambda pair: order.index(pair[1].category))
+
+
+def _content(kind: str, spec: type[Layer]) -> str:
+    """What a layer is found by: both languages, since its name is English in either."""
+    texts = (kind, *spec.aliases, spec.category, tr(spec.category), spec.summary(), tr(spec.summary()))
+    return " ".join(texts).lower()
 
 
 def icon(category: str) -> QIcon:

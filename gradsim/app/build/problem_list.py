@@ -12,6 +12,7 @@ from gradsim.app import theme
 from gradsim.app.build import verbs
 from gradsim.app.build.arrangement import INPUT, LOSS
 from gradsim.app.session import Session
+from gradsim.i18n import tr
 from gradsim.model.problems import Problem
 
 GLYPHS = {"impossible": "\u2716", "unwise": "\u25b2", "note": "\u2139"}
@@ -38,7 +39,7 @@ def by_place(problems: Iterable[Problem]) -> dict[str, list[Problem]]:
 def sentence(problem: Problem) -> str:
     """A problem as a sentence."""
     words = problem.message[:1].upper() + problem.message[1:]
-    return words if words.endswith((".", "!", "?")) else f"{words}."
+    return words if words.endswith((".", "!", "?", "。", "！", "？")) else tr("{sentence}.", sentence=words)
 
 
 class ProblemList(QWidget):
@@ -77,11 +78,11 @@ class ProblemList(QWidget):
     def _add(self, row: int, problem: Problem) -> None:
         mark = QLabel(GLYPHS[problem.severity], self)
         mark.setStyleSheet(f"color: {theme.current().severity_colour(problem.severity).name()};")
-        mark.setToolTip(WORDS[problem.severity])
+        mark.setToolTip(tr(WORDS[problem.severity]))
         words = QLabel(sentence(problem), self)
         words.setWordWrap(True)
         words.setTextFormat(Qt.TextFormat.PlainText)
-        words.setAccessibleName(f"{WORDS[problem.severity]}: {sentence(problem)}")
+        words.setAccessibleName(f"{tr(WORDS[problem.severity])}: {sentence(problem)}")
         words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         top = Qt.AlignmentFlag.AlignTop
         self._grid.addWidget(mark, row, 0, top)
@@ -89,8 +90,8 @@ class ProblemList(QWidget):
         fix = problem.fix
         if fix is None:
             return
-        button = QPushButton(fix.name, self)
-        button.setToolTip(f"{fix.name}; undo takes it back")
+        button = QPushButton(tr(fix.name), self)
+        button.setToolTip(tr("{fix}; undo takes it back", fix=tr(fix.name)))
         button.setAccessibleDescription(sentence(problem))
         button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
 
@@ -111,7 +112,7 @@ class ProblemPopup(QFrame):
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setFrameShape(QFrame.Shape.StyledPanel)
         self.setAutoFillBackground(True)
-        self.setAccessibleName("Problems of this layer")
+        self.setAccessibleName(tr("Problems of this layer"))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(theme.px(10), theme.px(8), theme.px(10), theme.px(8))
         self.list = ProblemList(session, self)

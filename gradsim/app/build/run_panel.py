@@ -30,6 +30,7 @@ from gradsim.app.build.panel import Panel
 from gradsim.app.build.problem_list import ProblemList
 from gradsim.app.session import Session
 from gradsim.data import DataError, Source
+from gradsim.i18n import mark, tr, tr_n
 from gradsim.model import edits
 from gradsim.model.change import Change
 from gradsim.model.edits import Edit, EditError
@@ -56,7 +57,7 @@ class RunPanel(Panel):
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.session = session
-        self.setAccessibleName("Data, loss and optimizer")
+        self.setAccessibleName(tr("Data, loss and optimizer"))
         session.document_changed.connect(self._on_change)
         self.renew()
 
@@ -65,27 +66,27 @@ class RunPanel(Panel):
         self.problems = ProblemList(session, inside)
         layout.addWidget(self.problems)
 
-        self._section(layout, "Data")
+        self._section(layout, tr("Data"))
         self.data = DataSection(session, inside)
         layout.addWidget(self.data)
 
-        self._section(layout, "Loss")
+        self._section(layout, tr("Loss"))
         self.loss = Form(session, Target(), inside, only=("loss",), bare=True)
         layout.addWidget(self.loss)
 
-        self._section(layout, "Optimizer")
+        self._section(layout, tr("Optimizer"))
         self.optimizer = OptimizerSection(session, inside)
         layout.addWidget(self.optimizer)
 
-        self._section(layout, "Batches")
+        self._section(layout, tr("Batches"))
         self.regime = RegimeSection(session, inside)
         layout.addWidget(self.regime)
 
-        self._section(layout, "Start and numbers")
+        self._section(layout, tr("Start and numbers"))
         self.start = Form(session, Target(), inside, only=("seed", "dtype", "shuffle"))
         layout.addWidget(self.start)
 
-        self._section(layout, "About this experiment")
+        self._section(layout, tr("About this experiment"))
         self.about = Form(
             session, Target(), inside, only=("name", "description"), editors={"description": LongTextEditor}
         )
@@ -187,24 +188,24 @@ class DataSection(_Section):
         super().__init__(session, parent)
         self.kind = Combo(self)
         self._fill()
-        self.row(0, "Data set", self.kind, "What the stack learns from.", bare=True)
+        self.row(0, tr("Data set"), self.kind, tr("What the stack learns from."), bare=True)
         self.preview = QLabel(self)
         self.preview.setWordWrap(True)
         self.preview.setForegroundRole(QPalette.ColorRole.PlaceholderText)
         self.preview.setTextFormat(Qt.TextFormat.PlainText)
-        self.browse = QPushButton("Choose file\u2026", self)
-        self.browse.setToolTip("Choose the file with the data")
+        self.browse = QPushButton(tr("Choose file\u2026"), self)
+        self.browse.setToolTip(tr("Choose the file with the data"))
         self.form = Form(session, Target(("",), "data"), self)
         self.grid.addWidget(self.error, 1, 0, 1, 3)
         self.grid.addWidget(self.browse, 2, 1, Qt.AlignmentFlag.AlignLeft)
         self.grid.addWidget(self.preview, 3, 0, 1, 3)
         self.fold = QToolButton(self)
-        self.fold.setText("Settings of the data")
+        self.fold.setText(tr("Settings of the data"))
         self.fold.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.fold.setArrowType(Qt.ArrowType.RightArrow)
         self.fold.setCheckable(True)
         self.fold.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.fold.setToolTip("How many rows, noise, split and what else belongs to this data set")
+        self.fold.setToolTip(tr("How many rows, noise, split and what else belongs to this data set"))
         self.grid.addWidget(self.fold, 4, 0, 1, 2, Qt.AlignmentFlag.AlignLeft)
         self.grid.addWidget(self.form, 5, 0, 1, 3)
         self.fold.toggled.connect(self._unfold)
@@ -226,8 +227,8 @@ class DataSection(_Section):
             if number:
                 self.kind.insertSeparator(self.kind.count())
             for identifier, spec in some:
-                self.kind.addItem(spec.title or identifier, identifier)
-                self.kind.setItemData(self.kind.count() - 1, spec.summary(), Qt.ItemDataRole.ToolTipRole)
+                self.kind.addItem(tr(spec.title) or identifier, identifier)
+                self.kind.setItemData(self.kind.count() - 1, tr(spec.summary()), Qt.ItemDataRole.ToolTipRole)
 
     def _unfold(self, unfolded: bool) -> None:
         self.fold.setArrowType(Qt.ArrowType.DownArrow if unfolded else Qt.ArrowType.RightArrow)
@@ -246,9 +247,12 @@ class DataSection(_Section):
 
     def choose_file(self, identifier: str) -> bool:
         """Asks for the file of a source; False if the user thinks better of it."""
-        title = REGISTRIES["dataset"][identifier].title
+        title = tr(REGISTRIES["dataset"][identifier].title)
         path, _ = QFileDialog.getOpenFileName(
-            self, f"Open a {title}", os.path.dirname(getattr(self.source, "path", "")), f"{title} (*.{identifier})"
+            self,
+            tr("Open a {kind}", kind=title),
+            os.path.dirname(getattr(self.source, "path", "")),
+            f"{title} (*.{identifier})",
         )
         return bool(path) and self.use_file(identifier, path)
 
@@ -261,7 +265,7 @@ class DataSection(_Section):
                 return edits.set_field(experiment, "", "data", changed)
             return edits.set_field(experiment, "", "data.path", path)
 
-        done = self.make(build, name=f"Data from {Path(path).name}")
+        done = self.make(build, name=tr("Data from {file}", file=Path(path).name))
         self.refresh()
         return done
 
@@ -271,7 +275,7 @@ class DataSection(_Section):
         held = source.identifier not in REGISTRIES["dataset"]
         at = self.kind.findData(source.identifier)
         if held and at < 0:
-            self.kind.addItem(source.title, source.identifier)
+            self.kind.addItem(tr(source.title), source.identifier)
         self.kind.choose(source.identifier)
         self.browse.setVisible(any(view.name == "path" for view in fields_of(type(source))))
         self.form.refresh()
@@ -300,19 +304,20 @@ def preview(source: Source) -> str:
         signature = source.signature()
         train, val = _sizes(source, source.stamp())
     except DataError as error:
-        return "Can't be read: " + "; ".join(fault.message for fault in error.faults[:2])
+        return tr("Can't be read: {why}", why="; ".join(fault.message for fault in error.faults[:2]))
     shape = " \u00d7 ".join(map(str, signature.input_shape))
-    values = f"{shape} values" if len(signature.input_shape) > 1 else f"{shape} feature{_s(signature.input_shape[0])}"
-    if signature.class_names:
-        what = f"{len(signature.class_names)} classes"
+    if len(signature.input_shape) > 1:
+        values = tr("{shape} values", shape=shape)
     else:
-        what = f"{signature.outputs} number{_s(signature.outputs)} to predict"
-    validation = f" + {val:,} to validate" if val else ""
-    return f"{train:,} rows{validation}, {values}, {what}"
-
-
-def _s(count: int) -> str:
-    return "" if count == 1 else "s"
+        values = tr_n("{n} feature", "{n} features", signature.input_shape[0])
+    if signature.class_names:
+        what = tr_n("{n} class", "{n} classes", len(signature.class_names))
+    else:
+        what = tr_n("{n} number to predict", "{n} numbers to predict", signature.outputs)
+    rows = tr_n("{count} row", "{count} rows", train, count=f"{train:,}")
+    if val:
+        rows = tr("{rows} + {count} to validate", rows=rows, count=f"{val:,}")
+    return tr("{rows}, {values}, {what}", rows=rows, values=values, what=what)
 
 
 class OptimizerSection(_Section):
@@ -322,27 +327,32 @@ class OptimizerSection(_Section):
         super().__init__(session, parent)
         views = {view.name: view for view in fields_of(Experiment)}
         self.kind = KindEditor(views["optimizer"], self)
-        self.row(0, "Optimizer", self.kind, views["optimizer"].help, bare=True)
-        self.kind.describe("Optimizer", views["optimizer"].help, views["optimizer"].help)
+        help_ = tr(views["optimizer"].help)
+        self.row(0, tr("Optimizer"), self.kind, help_, bare=True)
+        self.kind.describe(tr("Optimizer"), help_, help_)
         self.rate = Form(
             session, Target(("",), "optimizer"), self, only=("learning_rate",), editors={"learning_rate": RateEditor}
         )
         self.picture = RatePicture(session, self)
         self.clipping = Combo(self)
-        self.clipping.addItem("none", "")
+        self.clipping.addItem(tr("none"), "")
         for name, view in CLIPPING.items():
-            self.clipping.addItem(view.title.removeprefix("Clip "), name)
-            self.clipping.setItemData(self.clipping.count() - 1, view.help, Qt.ItemDataRole.ToolTipRole)
-        limit_view = dataclasses.replace(next(iter(CLIPPING.values())), optional=False, title="Limit")
+            self.clipping.addItem(tr(view.title.removeprefix("Clip ")), name)
+            self.clipping.setItemData(self.clipping.count() - 1, tr(view.help), Qt.ItemDataRole.ToolTipRole)
+        limit_view = dataclasses.replace(next(iter(CLIPPING.values())), optional=False, title=mark("Limit"))
         self.limit = NumberEditor(limit_view, self)
-        self.limit.describe("Clipping limit", "What a gradient is cut to.", "What a gradient is cut to; acts at once")
+        self.limit.describe(
+            tr("Clipping limit"), tr("What a gradient is cut to."), tr("What a gradient is cut to; acts at once")
+        )
         self.rest = Form(session, Target(("",), "optimizer"), self, skip=("learning_rate", *CLIPPING))
         self.grid.addWidget(self.error, 1, 0, 1, 3)
         self.grid.addWidget(self.rate, 2, 0, 1, 3)
         self.grid.addWidget(self.picture, 3, 0, 1, 3)
-        help_ = "Shorten gradients that are too long, so that a steep place can't throw the weights away; acts at once."
-        self.row(4, "Clip gradients", self.clipping, help_)
-        self.limit_label = QLabel("Limit", self)
+        help_ = tr(
+            "Shorten gradients that are too long, so that a steep place can't throw the weights away; acts at once."
+        )
+        self.row(4, tr("Clip gradients"), self.clipping, help_)
+        self.limit_label = QLabel(tr("Limit"), self)
         self.limit_label.setBuddy(self.limit)
         self.grid.addWidget(self.limit_label, 5, 0)
         self.grid.addWidget(self.limit, 5, 1)
@@ -383,9 +393,9 @@ class OptimizerSection(_Section):
                 steps.append(edits.set_field(now, "", f"optimizer.{way}", limit))
             if not steps:
                 return edits.set_field(experiment, "", "optimizer", experiment.optimizer)
-            return edits.combine(steps, "Change clipping")
+            return edits.combine(steps, mark("Change clipping"))
 
-        self.make(build, name="Change clipping", dragging=dragging)
+        self.make(build, name=mark("Change clipping"), dragging=dragging)
 
     def refresh(self) -> None:
         """Shows the optimizer as it is now."""
@@ -398,7 +408,7 @@ class OptimizerSection(_Section):
         if way:
             self._limit = getattr(optimizer, way)
             self.limit.set_value(self._limit)
-            self.limit_label.setToolTip(CLIPPING[way].help)
+            self.limit_label.setToolTip(tr(CLIPPING[way].help))
         self.rate.refresh()
         self.rest.refresh()
         self.picture.setVisible(isinstance(optimizer.learning_rate, Schedule))
@@ -412,8 +422,8 @@ class RatePicture(QWidget):
         super().__init__(parent)
         self.session = session
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setAccessibleName("Learning rate over the steps")
-        self.setToolTip("The learning rate over the steps; the line stands at the step that is shown")
+        self.setAccessibleName(tr("Learning rate over the steps"))
+        self.setToolTip(tr("The learning rate over the steps; the line stands at the step that is shown"))
         session.slow_tick.connect(self._moved)
         session.state.cursor_changed.connect(self._moved)
         self._drawn: int | None = None
@@ -464,7 +474,7 @@ class RatePicture(QWidget):
         painter.drawText(margin, right, label)
         painter.drawText(margin.translated(0, area.height() - metrics.height() + 4), right, "0")
         below = QRectF(area.left(), area.bottom() + 1, area.width(), metrics.height() + 2)
-        painter.drawText(below, Qt.AlignmentFlag.AlignLeft, "step 0")
+        painter.drawText(below, Qt.AlignmentFlag.AlignLeft, tr("step 0"))
         painter.drawText(below, right, f"{span:,}")
         points = [
             QPointF(area.left() + area.width() * x / span, area.bottom() - 2 - (area.height() - 4) * y / highest)
@@ -487,12 +497,12 @@ class RegimeSection(_Section):
         super().__init__(session, parent)
         self.combo = Combo(self)
         for key, title, help in REGIMES:
-            self.combo.addItem(title, key)
-            self.combo.setItemData(self.combo.count() - 1, help, Qt.ItemDataRole.ToolTipRole)
-        self.row(0, "Regime", self.combo, "How many rows each update of the weights looks at.", bare=True)
+            self.combo.addItem(tr(title), key)
+            self.combo.setItemData(self.combo.count() - 1, tr(help), Qt.ItemDataRole.ToolTipRole)
+        self.row(0, tr("Regime"), self.combo, tr("How many rows each update of the weights looks at."), bare=True)
         self.rows = NumberEditor(dataclasses.replace(BATCH, optional=False), self)
-        self.rows.describe(BATCH.title, BATCH.help, BATCH.help)
-        self.rows_label = QLabel(BATCH.title, self)
+        self.rows.describe(tr(BATCH.title), tr(BATCH.help), tr(BATCH.help))
+        self.rows_label = QLabel(tr(BATCH.title), self)
         self.rows_label.setBuddy(self.rows)
         self.grid.addWidget(self.rows_label, 1, 0)
         self.grid.addWidget(self.rows, 1, 1)
@@ -529,7 +539,7 @@ class RegimeSection(_Section):
         self._mini = True
         self.make(
             lambda experiment: edits.set_field(experiment, "", "batch_size", value),
-            name="Change batch size",
+            name=mark("Change batch size"),
             dragging=dragging,
         )
         self.refresh()
@@ -551,4 +561,12 @@ class RegimeSection(_Section):
             return
         each = rows if batch is None else min(batch, rows)
         count = -(-rows // each)
-        self.updates.setText(f"{count:,} update{_s(count)} per epoch ({rows:,} rows)")
+        self.updates.setText(
+            tr_n(
+                "{count} update per epoch ({rows} rows)",
+                "{count} updates per epoch ({rows} rows)",
+                count,
+                count=f"{count:,}",
+                rows=f"{rows:,}",
+            )
+        )

@@ -17,6 +17,7 @@ from PySide6.QtGui import QGuiApplication
 
 from gradsim.app.build.arrangement import describe
 from gradsim.app.session import Session
+from gradsim.i18n import mark, tr
 from gradsim.model import edits
 from gradsim.model.change import Change
 from gradsim.model.edits import DEFAULT_UNITS, Edit, EditError, Place
@@ -46,9 +47,11 @@ def sentence(error: FaultsError) -> str:
     """A refusal as a sentence for the user."""
     said = []
     for fault in error.faults[:3]:
-        received = "" if fault.received is MISSING else f" (received {fault.received})"
         place = "" if fault.path in ("", "the stack") else f"{fault.path}: "
-        said.append(f"{place}{fault.message}{received}")
+        words = f"{place}{fault.message}"
+        if fault.received is not MISSING:
+            words = tr("{message} (received {value})", message=words, value=fault.received)
+        said.append(words)
     words = "; ".join(said)
     return words[:1].upper() + words[1:]
 
@@ -99,7 +102,7 @@ def copy(session: Session) -> bool:
     """Puts the selected layers on the clipboard, as text."""
     chosen = selected(session)
     if not chosen:
-        session.failed.emit("Nothing is selected: click a card first.")
+        session.failed.emit(tr("Nothing is selected: click a card first."))
         return False
     QGuiApplication.clipboard().setMimeData(mime_of(edits.copy(session.document.experiment, chosen)))
     return True
@@ -118,7 +121,7 @@ def paste(session: Session) -> Change:
     data = QGuiApplication.clipboard().mimeData()
     text = text_of(data)
     if not text.strip():
-        session.failed.emit("The clipboard holds no layers: copy some first.")
+        session.failed.emit(tr("The clipboard holds no layers: copy some first."))
         return Change()
     parent, index = after_selection(session)
     return attempt(session, lambda experiment: edits.paste(experiment, text, parent, index))
@@ -172,7 +175,7 @@ def toggle_frozen(session: Session) -> Change:
 
     def make(experiment: Experiment, uids: tuple[str, ...]) -> Edit:
         edit = edits.set_field(experiment, uids, "trainable", trainable)
-        return dataclasses.replace(edit, name="Unfreeze" if trainable else "Freeze")
+        return dataclasses.replace(edit, name=mark("Unfreeze") if trainable else mark("Freeze"))
 
     return _with_selection(session, make)
 
@@ -315,7 +318,7 @@ def replace_kind(session: Session, kind: str) -> Change:
 def _with_selection(session: Session, make: Callable[[Experiment, tuple[str, ...]], Edit]) -> Change:
     chosen = selected(session)
     if not chosen:
-        session.failed.emit("Nothing is selected: click a card first.")
+        session.failed.emit(tr("Nothing is selected: click a card first."))
         return Change()
     return attempt(session, lambda experiment: make(experiment, chosen))
 

@@ -17,11 +17,16 @@ from gradsim.app.see.picture import offer_menu
 from gradsim.app.see.plots import Axis, Gutter, Plot, faded, pen
 from gradsim.app.see.rows import RowLayout, RowSpace
 from gradsim.app.session import Session
+from gradsim.i18n import mark, tr
 from gradsim.nn.optimizers import Optimizer
 
 Floats = NDArray[np.float64]
 KEYS = (("raw", "gradient_norm"), ("clipped", "clipped_norm"), ("applied", "applied_norm"))
-_LEGEND = {"raw": "raw gradient", "clipped": "after clipping", "applied": "applied: update / learning rate"}
+_LEGEND = {
+    "raw": mark("raw gradient"),
+    "clipped": mark("after clipping"),
+    "applied": mark("applied: update / learning rate"),
+}
 
 
 class _Bars(pg.GraphicsObject):
@@ -75,7 +80,9 @@ class _Bars(pg.GraphicsObject):
                 painter.setPen(QColor(look.muted))
                 flags = Qt.AlignmentFlag.AlignVCenter
                 text, side = (
-                    ("exactly 0", Qt.AlignmentFlag.AlignLeft) if value == 0 else ("NaN", Qt.AlignmentFlag.AlignRight)
+                    (tr("exactly 0"), Qt.AlignmentFlag.AlignLeft)
+                    if value == 0
+                    else ("NaN", Qt.AlignmentFlag.AlignRight)
                 )
                 painter.drawText(QRectF(theme.px(6), top, width - theme.px(12), each), flags | side, text)
             for name in ("raw", "clipped", "applied"):
@@ -156,10 +163,12 @@ class ClippingPlot(Plot):
         self.bars = _Bars(self)
         self.addItem(self.bars, ignoreBounds=True)
         self.like.layout_changed.connect(lambda _: self._lay_out())
-        self.setAccessibleName("Gradient raw, clipped and applied by layer")
+        self.setAccessibleName(tr("Gradient raw, clipped and applied by layer"))
         self.setToolTip(
-            "Length (L2 norm) of each layer's gradient: as the backward pass gave it, after clipping, and what the "
-            "optimizer applied. On the right, the cosine between the first two: 1 is the same direction."
+            tr(
+                "Length (L2 norm) of each layer's gradient: as the backward pass gave it, after clipping, and what the "
+                "optimizer applied. On the right, the cosine between the first two: 1 is the same direction."
+            )
         )
         self.dress()
 
@@ -203,7 +212,7 @@ class _Legend(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setAccessibleName("Circle: raw gradient; square: after clipping; diamond: applied")
+        self.setAccessibleName(tr("Circle: raw gradient; square: after clipping; diamond: applied"))
         theme.changed.connect(self.update)
 
     def sizeHint(self) -> QSize:
@@ -228,7 +237,7 @@ class _Legend(QWidget):
                 painter.drawPolygon(QPolygonF([QPointF(x + a, y + b) for a, b in corners]))
             painter.setPen(QColor(look.text))
             rect = QRectF(x + 2 * radius, y - metrics.height() / 2, self.width(), metrics.height())
-            painter.drawText(rect, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, _LEGEND[name])
+            painter.drawText(rect, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, tr(_LEGEND[name]))
 
 
 class Clipping(QWidget):
@@ -243,7 +252,7 @@ class Clipping(QWidget):
         self.session = session
         self.words = QLabel(self)
         self.words.setWordWrap(True)
-        self.words.setAccessibleName("What clipping does")
+        self.words.setAccessibleName(tr("What clipping does"))
         self.plot = ClippingPlot(session, like, self)
         self.legend = _Legend(self)
         whole = QVBoxLayout(self)
@@ -253,7 +262,7 @@ class Clipping(QWidget):
         whole.addWidget(self.words)
         whole.addWidget(self.legend)
         whole.addWidget(self.plot, 1)
-        self.setAccessibleName("Clipping")
+        self.setAccessibleName(tr("Clipping"))
         offer_menu(self, session.failed.emit)
         self._ticks = 0
         session.tick.connect(self._on_tick)
@@ -305,22 +314,23 @@ class Clipping(QWidget):
 def described(optimizer: Optimizer, raw: Floats, clipped: Floats, cosines: Floats) -> str:
     """What clipping is set to and what it did in a step, in words."""
     if optimizer.clipvalue is not None:
-        what = (
-            f"Clipping by value {optimizer.clipvalue:g}: every entry of a gradient beyond it is cut to it. "
-            "That can turn the direction."
+        what = tr(
+            "Clipping by value {limit}: every entry of a gradient beyond it is cut to it. That can turn the direction.",
+            limit=f"{optimizer.clipvalue:g}",
         )
     elif optimizer.clipnorm is not None:
-        what = (
-            f"Clipping by norm {optimizer.clipnorm:g}: each weight's gradient that is longer is shortened to it. "
-            "The direction stays."
+        what = tr(
+            "Clipping by norm {limit}: each weight's gradient that is longer is shortened to it. The direction stays.",
+            limit=f"{optimizer.clipnorm:g}",
         )
     elif optimizer.global_clipnorm is not None:
-        what = (
-            f"Clipping by global norm {optimizer.global_clipnorm:g}: if all gradients together are longer, all are "
-            "shortened by one factor. Direction and proportions stay."
+        what = tr(
+            "Clipping by global norm {limit}: if all gradients together are longer, all are "
+            "shortened by one factor. Direction and proportions stay.",
+            limit=f"{optimizer.global_clipnorm:g}",
         )
     else:
-        return (
+        return tr(
             "Clipping is off: every gradient is used as it is. Set clip norm or clip value of the optimizer to see "
             "what it changes."
         )
@@ -329,5 +339,12 @@ def described(optimizer: Optimizer, raw: Floats, clipped: Floats, cosines: Float
     with np.errstate(all="ignore"):
         touched = int(np.count_nonzero(clipped < raw * (1 - 1e-6)))
     least = np.fmin.reduce(cosines) if len(cosines) else np.nan
-    turned = "" if np.isnan(least) else f", cosine at least {words.number(float(least), 2)}"
-    return f"{what} In this step {touched} of {len(raw)} layers were clipped{turned}."
+    if np.isnan(least):
+        return tr("{what} In this step {n} of {total} layers were clipped.", what=what, n=touched, total=len(raw))
+    return tr(
+        "{what} In this step {n} of {total} layers were clipped, cosine at least {cosine}.",
+        what=what,
+        n=touched,
+        total=len(raw),
+        cosine=words.number(float(least), 2),
+    )

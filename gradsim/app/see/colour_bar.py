@@ -38,6 +38,7 @@ from gradsim.app.see import words
 from gradsim.app.see.heatmap import PATTERNS
 from gradsim.app.see.plots import LEFT, draw_part, gutter, pen
 from gradsim.app.session import Session
+from gradsim.i18n import mark, tr
 from gradsim.telemetry.classes import MARKS, Special, State, classify
 from gradsim.telemetry.quantities import Quantity, Thresholds, definitions, quantity
 
@@ -46,19 +47,19 @@ CHOICES = (
     ("gradient_rms", "dW"),
     ("update_ratio", "update/W"),
     ("weight_rms", "W"),
-    ("activation_mean", "mean"),
+    ("activation_mean", mark("mean")),
     ("activation_std", "std"),
-    ("saturated", "saturated"),
-    ("dead", "dead"),
+    ("saturated", mark("saturated")),
+    ("dead", mark("dead")),
 )
 """Quantities with a button of their own."""
 _MARKED = (State.ZERO, State.SUBNORMAL, State.INFINITE, State.NAN, State.FROZEN)
 _WORDS = {
-    State.ZERO: "zero",
-    State.SUBNORMAL: "below 1e-38",
+    State.ZERO: mark("zero"),
+    State.SUBNORMAL: mark("below 1e-38"),
     State.INFINITE: "Inf",
     State.NAN: "NaN",
-    State.FROZEN: "frozen",
+    State.FROZEN: mark("frozen"),
 }
 
 
@@ -75,27 +76,27 @@ class QuantityChoice(QWidget):
         self.buttons: dict[str, QToolButton] = {}
         for key, text in CHOICES:
             button = QToolButton(self)
-            button.setText(text)
+            button.setText(tr(text))
             button.setCheckable(True)
-            button.setAccessibleName(f"Show {quantity(key).title.lower()}")
-            button.setToolTip(f"{quantity(key).title}. {quantity(key).help}")
+            button.setAccessibleName(tr("Show {name}", name=tr(quantity(key).title).lower()))
+            button.setToolTip(f"{tr(quantity(key).title)}. {tr(quantity(key).help)}")
             button.clicked.connect(lambda _=False, key=key: session.state.set_quantity(key))
             self.group.addButton(button)
             self.buttons[key] = button
             row.addWidget(button)
         self.more = QToolButton(self)
-        self.more.setText("more")
+        self.more.setText(tr("more"))
         self.more.setCheckable(True)
         self.more.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        self.more.setAccessibleName("Show another quantity")
-        self.more.setToolTip("Everything else that is recorded of each layer.")
+        self.more.setAccessibleName(tr("Show another quantity"))
+        self.more.setToolTip(tr("Everything else that is recorded of each layer."))
         self.group.addButton(self.more)
         self._menu = QMenu(self.more)
         self._actions = QActionGroup(self)
         others = [definition.key for definition in definitions("layer") if definition.key not in self.buttons]
         for key in (*self.buttons, *others):
-            action = QAction(quantity(key).title, self, checkable=True)
-            action.setToolTip(quantity(key).help)
+            action = QAction(tr(quantity(key).title), self, checkable=True)
+            action.setToolTip(tr(quantity(key).help))
             action.setData(key)
             action.triggered.connect(lambda _=False, key=key: session.state.set_quantity(key))
             self._actions.addAction(action)
@@ -109,7 +110,7 @@ class QuantityChoice(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         session.state.quantity_changed.connect(self._set)
         self._set(session.state.quantity)
-        self.setAccessibleName("Quantity of the heatmap")
+        self.setAccessibleName(tr("Quantity of the heatmap"))
 
     def resizeEvent(self, event: Any) -> None:
         super().resizeEvent(event)
@@ -139,7 +140,7 @@ class QuantityChoice(QWidget):
         if button is None or button.isHidden():
             button = self.more
         button.setChecked(True)
-        text = "more" if button is not self.more else quantity(key).short
+        text = tr("more") if button is not self.more else tr(quantity(key).short)
         if text != self.more.text():
             self.more.setText(text)
         for action in self._actions.actions():
@@ -158,7 +159,7 @@ class Bar(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setMouseTracking(True)
         self.setMinimumWidth(theme.px(160))
-        self.setAccessibleName("Colour scale")
+        self.setAccessibleName(tr("Colour scale"))
         state = session.state
         state.quantity_changed.connect(lambda _: self._renew())
         state.thresholds_changed.connect(lambda _: self._renew())
@@ -179,8 +180,11 @@ class Bar(QWidget):
     def _renew(self) -> None:
         self._image = None
         self.setToolTip(
-            f"{self.definition.sentence(self.limits)} The scale is fixed: it never adapts to the data. "
-            "Drag a mark to move its threshold; double click for the default."
+            tr(
+                "{meaning} The scale is fixed: it never adapts to the data. "
+                "Drag a mark to move its threshold; double click for the default.",
+                meaning=self.definition.sentence(self.limits),
+            )
         )
         self.updateGeometry()
         self.update()
@@ -318,8 +322,10 @@ class Marks(QWidget):
         super().__init__(parent)
         self.compact = False
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
-        self.setAccessibleName("Marks: " + ", ".join(_WORDS[state] for state in _MARKED))
-        self.setToolTip(" · ".join(f"{MARKS[state].glyph} {_WORDS[state]}: {MARKS[state].help}" for state in _MARKED))
+        self.setAccessibleName(tr("Marks: {names}", names=", ".join(tr(_WORDS[state]) for state in _MARKED)))
+        self.setToolTip(
+            " · ".join(f"{MARKS[state].glyph} {tr(_WORDS[state])}: {tr(MARKS[state].help)}" for state in _MARKED)
+        )
         theme.changed.connect(self.updateGeometry)
         theme.changed.connect(self.update)
 
@@ -331,7 +337,7 @@ class Marks(QWidget):
     def _wide(self, metrics: QFontMetricsF, state: State) -> float:
         if self.compact:
             return theme.px(16) + theme.px(5)
-        return theme.px(16) + theme.px(4) + metrics.horizontalAdvance(_WORDS[state]) + theme.px(10)
+        return theme.px(16) + theme.px(4) + metrics.horizontalAdvance(tr(_WORDS[state])) + theme.px(10)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         look, painter = theme.current(), QPainter(self)
@@ -355,8 +361,10 @@ class Marks(QWidget):
             if not self.compact:
                 painter.setFont(theme.font("small"))
                 painter.setPen(QColor(look.muted))
-                rest = QRectF(x + size + theme.px(4), 0, metrics.horizontalAdvance(_WORDS[state]) + 4, self.height())
-                painter.drawText(rest, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, _WORDS[state])
+                rest = QRectF(
+                    x + size + theme.px(4), 0, metrics.horizontalAdvance(tr(_WORDS[state])) + 4, self.height()
+                )
+                painter.drawText(rest, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, tr(_WORDS[state]))
             x += self._wide(metrics, state)
 
 
@@ -374,15 +382,17 @@ class ColourBar(QWidget):
             validator = QDoubleValidator(field)
             validator.setNotation(QDoubleValidator.Notation.ScientificNotation)
             field.setValidator(validator)
-            field.setAccessibleName(f"Threshold of {name}")
-            field.setToolTip(f"From here on a layer is called {name}. Type another value, or drag its mark.")
+            field.setAccessibleName(tr("Threshold of {state}", state=tr(name)))
+            field.setToolTip(
+                tr("From here on a layer is called {state}. Type another value, or drag its mark.", state=tr(name))
+            )
             field.setAlignment(Qt.AlignmentFlag.AlignCenter)
             field.editingFinished.connect(lambda name=name: self._typed(name))
             self.fields[name] = field
         self.reset = QToolButton(self)
-        self.reset.setText("default")
-        self.reset.setAccessibleName("Default thresholds")
-        self.reset.setToolTip("Back to the thresholds that the program comes with.")
+        self.reset.setText(tr("default"))
+        self.reset.setAccessibleName(tr("Default thresholds"))
+        self.reset.setToolTip(tr("Back to the thresholds that the program comes with."))
         self.reset.clicked.connect(lambda: session.state.set_thresholds(session.state.quantity, None))
         first = QHBoxLayout()
         first.setContentsMargins(0, 0, 0, 0)
@@ -438,14 +448,27 @@ class ColourBar(QWidget):
         if not low and not high:
             self._before.setText("")
         else:
-            self._before.setText(f"{definition.title}: below" if low else f"{definition.title}: above")
-        self._between.setText("= vanishing, above" if low and high else "= vanishing" if low else "")
+            title = tr(definition.title)
+            self._before.setText(tr("{title}: below", title=title) if low else tr("{title}: above", title=title))
+        self._between.setText(tr("= vanishing, above") if low and high else tr("= vanishing") if low else "")
         self._between.setVisible(low)
         if low or high:
-            tail = "= exploding, " if high else ", " if low else ""
-            self._after.setText(f"{tail}about {limits.neutral:g} = healthy")
+            text = tr("about {value} = healthy", value=f"{limits.neutral:g}")
+            if high:
+                text = tr("= exploding, {rest}", rest=text)
+            elif low:
+                text = tr(", {rest}", rest=text)
+            self._after.setText(text)
         else:
-            self._after.setText(f"{definition.title}: from {limits.low:g} to {limits.high:g}. {definition.help}")
+            self._after.setText(
+                tr(
+                    "{title}: from {low} to {high}. {help}",
+                    title=tr(definition.title),
+                    low=f"{limits.low:g}",
+                    high=f"{limits.high:g}",
+                    help=tr(definition.help),
+                )
+            )
         self._before.setVisible(low or high)
         self.reset.setFont(small)
         self.reset.setVisible(limits != definition.thresholds)

@@ -21,6 +21,7 @@ from gradsim.app.see.plots import LEFT, RIGHT, Axis, Gutter, TimePlot, gutter, m
 from gradsim.app.see.pull import StepPull, value_of
 from gradsim.app.session import Session
 from gradsim.data import DataError
+from gradsim.i18n import mark, tr
 from gradsim.telemetry.quantities import quantity
 
 Floats = NDArray[np.float64]
@@ -46,9 +47,11 @@ class Series:
     """Most decades of the axis: a batch that happens to be without any error must not flatten all others."""
 
 
-LOSS = Series("loss", "Loss", "val_loss", True, "loss")
-ACCURACY = Series("accuracy", "Accuracy", "val_accuracy", False, "acc.", (0.0, 1.0))
-NORM = Series("global_gradient_norm", "Gradient norm", None, True, "norm", parts="gradient_norm", decades=16.0)
+LOSS = Series("loss", mark("Loss"), "val_loss", True, mark("loss"))
+ACCURACY = Series("accuracy", mark("Accuracy"), "val_accuracy", False, mark("acc."), (0.0, 1.0))
+NORM = Series(
+    "global_gradient_norm", mark("Gradient norm"), None, True, mark("norm"), parts="gradient_norm", decades=16.0
+)
 SERIES = (LOSS, ACCURACY, NORM)
 
 
@@ -195,10 +198,13 @@ class CurvePlot(TimePlot):
         self.line = _Line(self)
         self.addItem(self.line, ignoreBounds=True)
         definition = quantity(series.key)
-        self.setAccessibleName(f"{series.title} over the steps")
+        self.setAccessibleName(tr("{name} over the steps", name=tr(series.title)))
         self.setToolTip(
-            f"{definition.help} Where a point stands for many steps, the line runs from their smallest to their "
-            "largest value. Click: go to that step. Drag: move. Wheel: zoom. Double click: follow the run."
+            tr(
+                "{meaning} Where a point stands for many steps, the line runs from their smallest to their "
+                "largest value. Click: go to that step. Drag: move. Wheel: zoom. Double click: follow the run.",
+                meaning=tr(definition.help),
+            )
         )
         session.recorder_changed.connect(self._restart)
         session.tick.connect(self._on_tick)
@@ -357,13 +363,15 @@ class CurvePlot(TimePlot):
             step = hover[0] if hover is not None else last if cursor is None else cursor
             step = min(max(step, recorder.first_step), last)
             value = value_of(recorder, self.series.key, step)
-            lines = [(f"{self._written(value)} {self.series.short}", self.series.key)]
+            lines = [(f"{self._written(value)} {tr(self.series.short)}", self.series.key)]
             found = recorder.validation
             before = int(np.searchsorted(found.step, step, side="right")) - 1
             if self.series.validation is not None and before >= 0:
                 values = found.val_loss if self.series.validation == "val_loss" else found.val_accuracy
                 if not np.isnan(values[before]):
-                    lines.append((f"{self._written(float(values[before]))} valid.", f"val_{self.series.key}"))
+                    lines.append(
+                        (tr("{value} valid.", value=self._written(float(values[before]))), f"val_{self.series.key}")
+                    )
         if lines != self._readings.lines:
             self._readings.lines = lines
             self._readings.update()
@@ -388,21 +396,21 @@ class Curves(QWidget):
         self._bar = bar = QHBoxLayout()
         for series in SERIES:
             button = QToolButton(self)
-            button.setText(series.title)
+            button.setText(tr(series.title))
             button.setCheckable(True)
             button.setChecked(True)
-            button.setAccessibleName(f"Show {series.title.lower()}")
-            button.setToolTip(f"Show or hide: {quantity(series.key).help}")
+            button.setAccessibleName(tr("Show {name}", name=tr(series.title).lower()))
+            button.setToolTip(tr("Show or hide: {what}", what=tr(quantity(series.key).help)))
             button.toggled.connect(self.plots[series.key].setVisible)
             self.buttons[series.key] = button
             bar.addWidget(button)
         bar.addStretch(1)
         self.log_button = QToolButton(self)
-        self.log_button.setText("Log loss")
+        self.log_button.setText(tr("Log loss"))
         self.log_button.setCheckable(True)
         self.log_button.setChecked(True)
-        self.log_button.setAccessibleName("Logarithmic loss")
-        self.log_button.setToolTip("Loss on a logarithmic axis, where each step of the axis is ten times the last.")
+        self.log_button.setAccessibleName(tr("Logarithmic loss"))
+        self.log_button.setToolTip(tr("Loss on a logarithmic axis, where each step of the axis is ten times the last."))
         self.log_button.toggled.connect(self.plots["loss"].set_log)
         bar.addWidget(self.log_button)
         self._whole = whole = QVBoxLayout(self)
@@ -411,7 +419,7 @@ class Curves(QWidget):
         for plot in self.plots.values():
             whole.addWidget(plot, 1)
         session.recorder_changed.connect(self._fit)
-        self.setAccessibleName("Curves")
+        self.setAccessibleName(tr("Curves"))
         offer_menu(self, session.failed.emit)
         theme.changed.connect(self.dress)
         self.dress()

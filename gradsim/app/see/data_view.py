@@ -21,6 +21,7 @@ from gradsim.app.see.plots import draw_part, mixed, pen
 from gradsim.app.session import Session
 from gradsim.data import Dataset
 from gradsim.engine.trainer import Trainer
+from gradsim.i18n import tr
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -116,12 +117,12 @@ class DataView(QWidget):
         self.step: int | None = None
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setMinimumSize(theme.px(160), theme.px(160))
-        self.setAccessibleName("Predictions on the data")
+        self.setAccessibleName(tr("Predictions on the data"))
         offer_menu(self, session.failed.emit)
         self.asking = Asking(session, self, "data", lambda: self._question(), self._answered, interval_ms=250)
         session.recorder_changed.connect(self._restart)
         theme.changed.connect(self.update)
-        self.setToolTip("What the network answers now. Nothing is computed while this is hidden.")
+        self.setToolTip(tr("What the network answers now. Nothing is computed while this is hidden."))
 
     def sizeHint(self) -> QSize:
         return QSize(theme.px(280), theme.px(300))
@@ -146,20 +147,34 @@ class DataView(QWidget):
         """What the picture says, in words."""
         found = self.found
         if found is None:
-            return "Train to see what the network makes of its data."
+            return tr("Train to see what the network makes of its data.")
         lost = int(np.isnan(found.outputs).any(axis=1).sum())
         if lost == len(found.outputs):
-            return "Every output is NaN: the network no longer answers."
+            return tr("Every output is NaN: the network no longer answers.")
         if found.kind == "boundary":
-            return "Background: the answer at each place. Points: training rows in the colour of their class."
+            return tr("Background: the answer at each place. Points: training rows in the colour of their class.")
         if found.kind == "curve":
-            return "Points: training rows. Line: the network's answer."
-        where = "validation" if found.dataset.x_val is not None and len(found.dataset.x_val) else "training"
+            return tr("Points: training rows. Line: the network's answer.")
+        held_back = found.dataset.x_val is not None and len(found.dataset.x_val) > 0
         if found.kind == "scatter":
-            return f"{len(found.x)} {where} rows: true value to the right, answer upwards; on the line, both agree."
+            rows = tr("validation rows") if held_back else tr("training rows")
+            return tr(
+                "{n} {rows}: true value to the right, answer upwards; on the line, both agree.",
+                n=len(found.x),
+                rows=rows,
+            )
         right = int((classes_of(found.outputs) == np.asarray(found.labels)).sum())
-        what = "images" if found.kind == "images" else "rows"
-        return f"{right} of {len(found.x)} {where} {what} right ({right / len(found.x):.0%})."
+        if found.kind == "images":
+            rows = tr("validation images") if held_back else tr("training images")
+        else:
+            rows = tr("validation rows") if held_back else tr("training rows")
+        return tr(
+            "{right} of {n} {rows} right ({part}).",
+            right=right,
+            n=len(found.x),
+            rows=rows,
+            part=f"{right / len(found.x):.0%}",
+        )
 
     def paintEvent(self, event: QPaintEvent) -> None:
         look_, painter = theme.current(), QPainter(self)
@@ -168,7 +183,7 @@ class DataView(QWidget):
         margin = theme.px(8)
         text = self.sentence()
         if self.step is not None:
-            text += f" Step {words.steps(self.step)}."
+            text = tr("{text} Step {step}.", text=text, step=words.steps(self.step))
         room = QRectF(margin, theme.px(6), self.width() - 2 * margin, self.height())
         flags = Qt.AlignmentFlag.AlignLeft | Qt.TextFlag.TextWordWrap
         used = painter.boundingRect(room, flags, text)
@@ -332,7 +347,9 @@ class DataView(QWidget):
         head = metrics.height() * 2
         side = min(area.width() - left, area.height() - head) / classes
         painter.setPen(QColor(look_.muted))
-        painter.drawText(QRectF(area.left(), area.top(), left, head), Qt.AlignmentFlag.AlignLeft, "true ↓\nanswer →")
+        painter.drawText(
+            QRectF(area.left(), area.top(), left, head), Qt.AlignmentFlag.AlignLeft, tr("true ↓\nanswer →")
+        )
         for i in range(classes):
             y = area.top() + head + i * side
             painter.setPen(QColor(look_.muted))

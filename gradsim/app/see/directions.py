@@ -9,6 +9,7 @@ from gradsim.app.see.picture import offer_menu
 from gradsim.app.see.profile import Profile
 from gradsim.app.see.rows import RowSpace
 from gradsim.app.session import Session
+from gradsim.i18n import tr
 
 
 class Directions(QWidget):
@@ -30,13 +31,13 @@ class Directions(QWidget):
         row.setSpacing(theme.px(6))
         row.addWidget(self.forward)
         row.addWidget(self.backward)
-        self.setAccessibleName("Forward and backward signal by layer")
+        self.setAccessibleName(tr("Forward and backward signal by layer"))
         offer_menu(self, session.failed.emit)
 
     def _write(self) -> None:
         up, down = ("↑", "↓") if self._like.upwards else ("↓", "↑")
-        self.forward.title = f"forward {up}  activations"
-        self.backward.title = f"backward {down}  delta"
+        self.forward.title = tr("forward {arrow}  activations", arrow=up)
+        self.backward.title = tr("backward {arrow}  delta", arrow=down)
         for plot in (self.forward, self.backward):
             plot.shape_item.update()
 

@@ -19,6 +19,7 @@ from gradsim.app.see.plots import LEFT, RIGHT, Gutter, TimePlot, draw_part, pen
 from gradsim.app.see.pull import LayerPull, extreme
 from gradsim.app.see.rows import Band, RowLayout, RowSpace
 from gradsim.app.session import Session
+from gradsim.i18n import tr
 from gradsim.telemetry.classes import MARKS, Special, State, states
 from gradsim.telemetry.quantities import quantity
 
@@ -210,8 +211,10 @@ class Cells(pg.ImageItem):
         painter.drawText(
             area.adjusted(theme.px(24), 0, -theme.px(24), 0),
             Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap,
-            "Press Space to train.\nEvery layer is a row here: blue where its gradient vanishes, "
-            "red where it explodes.",
+            tr(
+                "Press Space to train.\nEvery layer is a row here: blue where its gradient vanishes, "
+                "red where it explodes."
+            ),
         )
 
 
@@ -345,10 +348,12 @@ class Heatmap(TimePlot):
         self.cells = Cells(self)
         self.addItem(self.cells, ignoreBounds=True)
         self.box.invertY(True)
-        self.setAccessibleName("Heatmap of all layers over the steps")
+        self.setAccessibleName(tr("Heatmap of all layers over the steps"))
         self.setToolTip(
-            "A row per layer, time from left to right. Click: go to that step and layer. Drag: move. "
-            "Wheel: zoom. Double click: follow the run."
+            tr(
+                "A row per layer, time from left to right. Click: go to that step and layer. Drag: move. "
+                "Wheel: zoom. Double click: follow the run."
+            )
         )
         space.layout_changed.connect(lambda _: self._lay_out())
         space.scroll_changed.connect(lambda _: self._lay_out())
@@ -527,12 +532,14 @@ class Heatmap(TimePlot):
         if recorder is None or first is None:
             return ""
         kind = "NaN" if first.kind == "nan" else "Inf"
-        where = "the loss" if first.layer is None else f"{first.quantity} of {recorder.layers[first.layer].name}"
-        return f"first {kind}: {where}, step {words.steps(first.step)}"
+        where = tr("the loss")
+        if first.layer is not None:
+            where = tr("{quantity} of {layer}", quantity=tr(first.quantity), layer=recorder.layers[first.layer].name)
+        return tr("first {kind}: {place}, step {step}", kind=kind, place=where, step=words.steps(first.step))
 
     def read_out(self, step: int, row: int | None) -> str:
         """Step, layer and value at a place, in words."""
-        text = f"step {words.steps(step)}"
+        text = tr("step {step}", step=words.steps(step))
         recorder, pull = self.session.recorder, self.pull
         if recorder is None or pull is None or row is None or not recorder.first_step <= step < recorder.stop:
             return text
@@ -543,10 +550,11 @@ class Heatmap(TimePlot):
         value = extreme(pull.definition, columns, pull.thresholds)[0, row]
         state = State(states(pull.definition, pull.classify(columns)[0], pull.thresholds)[row])
         if stride > recorder.every:
-            text = f"steps {words.steps(begin)} to {words.steps(begin + stride - 1)}"
-        largest = ", largest" if stride > recorder.every else ""
+            text = tr(
+                "steps {first} to {last}, largest", first=words.steps(begin), last=words.steps(begin + stride - 1)
+            )
         said = words.said(pull.definition, float(value), state)
-        return f"{text}{largest} · {recorder.layers[row].name} · {pull.definition.short} {said}"
+        return f"{text} · {recorder.layers[row].name} · {tr(pull.definition.short)} {said}"
 
     def class_at(self, step: int, row: int) -> int:
         """The colour class that the picture shows for a step and row."""

@@ -20,6 +20,7 @@ from gradsim.app.see.picture import offer_menu
 from gradsim.app.see.plots import draw_part, pen
 from gradsim.app.session import Session
 from gradsim.engine.trainer import Trainer
+from gradsim.i18n import tr
 from gradsim.telemetry.classes import classify
 from gradsim.telemetry.quantities import quantity
 
@@ -111,12 +112,12 @@ class History:
         """Takes one histogram as the present one, and, if it is to be kept, as the next in time."""
         finite = values[np.isfinite(values)]
         lost = values.size - finite.size
-        notes = [f"{lost / values.size:.0%} not finite"] if lost else []
+        notes = [tr("{part} not finite", part=f"{lost / values.size:.0%}")] if lost else []
         if self.log:
             sizes = np.abs(finite)
             zero = int(np.count_nonzero(sizes == 0))
             if zero:
-                notes.append(f"{zero / values.size:.0%} exactly 0")
+                notes.append(tr("{part} exactly 0", part=f"{zero / values.size:.0%}"))
             with np.errstate(all="ignore"):
                 place = (np.log10(sizes[sizes > 0]) - DECADES[0]) / (DECADES[1] - DECADES[0])
         else:
@@ -154,10 +155,14 @@ class Strip(QWidget):
         self.history = History(log=log)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setMinimumHeight(theme.px(70))
-        self.setAccessibleName(f"Histogram of {title} over time")
+        self.setAccessibleName(tr("Histogram of {what} over time", what=title))
         self.setToolTip(
-            f"How the {title} are distributed: time from left to right, darker where more of them lie; on the right, "
-            f"now. {'Sizes on a log axis.' if log else 'Values on a linear axis.'}"
+            tr(
+                "How the {what} are distributed: time from left to right, darker where more of them lie; on the right, "
+                "now. {scale}",
+                what=title,
+                scale=tr("Sizes on a log axis.") if log else tr("Values on a linear axis."),
+            )
         )
         theme.changed.connect(self.update)
 
@@ -172,7 +177,8 @@ class Strip(QWidget):
         painter.setPen(QColor(look_.text))
         text = self.title
         if history.size and not self.history.log:
-            text += f"   mean {words.number(history.mean)}, std {words.number(history.deviation)}"
+            mean, deviation = words.number(history.mean), words.number(history.deviation)
+            text += "   " + tr("mean {mean}, std {deviation}", mean=mean, deviation=deviation)
         if history.note:
             text += f"   {history.note}"
         area = QRectF(0, 0, self.width(), head)
@@ -250,7 +256,7 @@ class Matrix(QWidget):
         self.setMouseTracking(True)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setMinimumHeight(theme.px(90))
-        self.setAccessibleName("Gradient matrix of the layer")
+        self.setAccessibleName(tr("Gradient matrix of the layer"))
         session.state.thresholds_changed.connect(lambda _: self._colour())
         theme.changed.connect(self._colour)
 
@@ -288,11 +294,12 @@ class Matrix(QWidget):
         if self._sizes is not None and self._sizes.size:
             with np.errstate(all="ignore"):
                 largest = float(np.fmax.reduce(self._sizes, axis=None))
-            size += f"   largest {words.number(largest)}" if largest else "   exactly 0 everywhere"
+            note = tr("largest {value}", value=words.number(largest)) if largest else tr("exactly 0 everywhere")
+            size += f"   {note}"
         painter.drawText(
             QRectF(0, 0, self.width(), area.top()),
             Qt.AlignmentFlag.AlignLeft,
-            f"gradient matrix   {size}" if size else "",
+            f"{tr('gradient matrix')}   {size}" if size else "",
         )
         painter.fillRect(area, QColor(look_.plot))
         if self._image is not None:
@@ -300,7 +307,7 @@ class Matrix(QWidget):
         else:
             painter.setPen(QColor(look_.muted))
             painter.setFont(theme.font("small"))
-            text = "This layer has no weights." if not self._shape else "This layer is frozen: it has no gradient."
+            text = tr("This layer is frozen: it has no gradient.") if self._shape else tr("This layer has no weights.")
             painter.drawText(area, Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap, text)
         painter.setPen(pen(look_.line))
         painter.setBrush(Qt.BrushStyle.NoBrush)
@@ -309,7 +316,7 @@ class Matrix(QWidget):
         painter.setPen(QColor(look_.muted))
         if len(self._shape) == 2:
             left = QRectF(0, area.top(), area.left() - theme.px(4), area.height())
-            painter.drawText(left, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignTop, "inputs\n↓")
+            painter.drawText(left, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignTop, tr("inputs\n↓"))
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         area, sizes = self.area(), self._sizes
@@ -321,7 +328,7 @@ class Matrix(QWidget):
         i = min(int((position.y() - area.top()) / area.height() * height), height - 1)
         j = min(int((position.x() - area.left()) / area.width() * width), width - 1)
         whole = self._shape if len(self._shape) == 2 else (1, self._shape[0])
-        place = f"input {i * whole[0] // height}, unit {j * whole[1] // width}"
+        place = tr("input {i}, unit {j}", i=i * whole[0] // height, j=j * whole[1] // width)
         QToolTip.showText(
             event.globalPosition().toPoint(), f"{place}: |dL/dW| {words.number(float(sizes[i, j]), 3)}", self
         )
@@ -336,17 +343,17 @@ class Inside(QWidget):
         self._row: int | None = None
         self._key: tuple[object, ...] = ()
         self.label = QLabel(self)
-        self.label.setAccessibleName("Layer")
+        self.label.setAccessibleName(tr("Layer"))
         self.label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.up, self.down = QToolButton(self), QToolButton(self)
-        for button, text, name, by in ((self.up, "▲", "Layer above", -1), (self.down, "▼", "Layer below", 1)):
+        for button, text, name, by in ((self.up, "▲", tr("Layer above"), -1), (self.down, "▼", tr("Layer below"), 1)):
             button.setText(text)
             button.setAccessibleName(name)
-            button.setToolTip(f"{name}, each round of a repeat group on its own.")
+            button.setToolTip(tr("{name}, each round of a repeat group on its own.", name=name))
             button.clicked.connect(lambda _=False, by=by: self.move_by(by))
-        self.weights = Strip("weights", "applied", parent=self)
-        self.gradients = Strip("gradients", "raw", log=True, parent=self)
-        self.activations = Strip("activations", "cosine", parent=self)
+        self.weights = Strip(tr("weights"), "applied", parent=self)
+        self.gradients = Strip(tr("gradients"), "raw", log=True, parent=self)
+        self.activations = Strip(tr("activations"), "cosine", parent=self)
         self.matrix = Matrix(session, self)
         head = QHBoxLayout()
         head.addWidget(self.label, 1)
@@ -363,7 +370,7 @@ class Inside(QWidget):
         session.recorder_changed.connect(self._restart)
         session.state.selection_changed.connect(lambda _: self._selected())
         session.state.cursor_changed.connect(lambda _: self._write())
-        self.setAccessibleName("Inside the layer")
+        self.setAccessibleName(tr("Inside the layer"))
         offer_menu(self, session.failed.emit)
         self._restart()
 
@@ -442,11 +449,13 @@ class Inside(QWidget):
     def _write(self) -> None:
         layers = self.session.rows()
         if self._row is None or self._row >= len(layers):
-            self.label.setText("Train, then select a layer to see inside it.")
+            self.label.setText(tr("Train, then select a layer to see inside it."))
             return
         layer = layers[self._row]
-        when = "" if self._step is None else f", step {words.steps(self._step)}"
-        self.label.setText(f"{layer.name}: {layer.label or layer.type}{when}")
+        text = f"{layer.name}: {layer.label or layer.type}"
+        if self._step is not None:
+            text = tr("{layer}, step {step}", layer=text, step=words.steps(self._step))
+        self.label.setText(text)
         self.label.setToolTip(self.label.text())
         self.label.setFont(theme.font("normal", bold=True))
 

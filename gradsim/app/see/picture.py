@@ -17,6 +17,7 @@ from PySide6.QtSvg import QSvgGenerator
 from PySide6.QtWidgets import QFileDialog, QInputDialog, QMenu, QWidget
 
 from gradsim.app import theme
+from gradsim.i18n import tr
 
 LARGEST = 16_384
 """Most pixels of a side."""
@@ -69,7 +70,14 @@ def image(widget: QWidget, width: int | None = None) -> QImage:
     width = own.width() if width is None else width
     height = round(own.height() * width / max(1, own.width()))
     if not 0 < width <= LARGEST or not 0 < height <= LARGEST:
-        raise ValueError(f"width: must give sides of 1 to {LARGEST} pixels (received {width} x {height})")
+        raise ValueError(
+            tr(
+                "width: must give sides of 1 to {most} pixels (received {width} x {height})",
+                most=LARGEST,
+                width=width,
+                height=height,
+            )
+        )
     made = QImage(QSize(width, height), QImage.Format.Format_RGB32)
     made.fill(QColor(theme.current().window))
     painter = QPainter(made)
@@ -112,7 +120,7 @@ def write(path: str | os.PathLike[str], data: bytes) -> None:
     """Writes a file whole or not at all; raises OSError."""
     file = QSaveFile(os.fspath(path))
     if not file.open(QIODevice.OpenModeFlag.WriteOnly) or file.write(data) != len(data) or not file.commit():
-        raise OSError(f"can't write {path}: {file.errorString()}")
+        raise OSError(tr("can't write {file}: {error}", file=path, error=file.errorString()))
 
 
 def save_png(widget: QWidget, path: str | os.PathLike[str], width: int | None = None) -> None:
@@ -159,18 +167,20 @@ class PictureMenu(QMenu):
         super().__init__(parent or view)
         self.view, self._failed = view, failed
         self.setToolTipsVisible(True)
-        name = view.accessibleName() or "picture"
-        self.addAction("Copy picture", lambda: copy_picture(view)).setToolTip(f"{name}: to the clipboard.")
-        self.addAction("Save picture as PNG…", self._png).setToolTip("In a size that you choose.")
-        self.addAction("Save picture as SVG…", self._svg).setToolTip("Sharp at every size.")
+        name = view.accessibleName() or tr("picture")
+        self.addAction(tr("Copy picture"), lambda: copy_picture(view)).setToolTip(
+            tr("{name}: to the clipboard.", name=name)
+        )
+        self.addAction(tr("Save picture as PNG…"), self._png).setToolTip(tr("In a size that you choose."))
+        self.addAction(tr("Save picture as SVG…"), self._svg).setToolTip(tr("Sharp at every size."))
         if isinstance(view, Tabular):
             self.addSeparator()
-            self.addAction("Copy numbers", lambda: copy_table(view)).setToolTip("For a spreadsheet.")
-            self.addAction("Save numbers as CSV…", self._csv).setToolTip("What the picture shows, as a table.")
+            self.addAction(tr("Copy numbers"), lambda: copy_table(view)).setToolTip(tr("For a spreadsheet."))
+            self.addAction(tr("Save numbers as CSV…"), self._csv).setToolTip(tr("What the picture shows, as a table."))
 
     def _ask(self, suffix: str, kind: str) -> str | None:
-        name = (self.view.accessibleName() or "picture").lower().replace(" ", "-")
-        path, _ = QFileDialog.getSaveFileName(self.view, "Save", f"{name}.{suffix}", f"{kind} (*.{suffix})")
+        name = (self.view.accessibleName() or tr("picture")).lower().replace(" ", "-")
+        path, _ = QFileDialog.getSaveFileName(self.view, tr("Save"), f"{name}.{suffix}", f"{kind} (*.{suffix})")
         if not path:
             return None
         return path if Path(path).suffix else f"{path}.{suffix}"
@@ -183,16 +193,18 @@ class PictureMenu(QMenu):
 
     def _png(self) -> None:
         own = self.view.width()
-        width, chosen = QInputDialog.getInt(self.view, "Size of the picture", "Width in pixels:", 2 * own, 16, LARGEST)
-        if chosen and (path := self._ask("png", "PNG picture")):
+        width, chosen = QInputDialog.getInt(
+            self.view, tr("Size of the picture"), tr("Width in pixels:"), 2 * own, 16, LARGEST
+        )
+        if chosen and (path := self._ask("png", tr("PNG picture"))):
             self._do(save_png, self.view, path, width)
 
     def _svg(self) -> None:
-        if path := self._ask("svg", "SVG picture"):
+        if path := self._ask("svg", tr("SVG picture")):
             self._do(save_svg, self.view, path)
 
     def _csv(self) -> None:
-        if path := self._ask("csv", "CSV table"):
+        if path := self._ask("csv", tr("CSV table")):
             self._do(save_csv, self.view, path)
 
 

@@ -15,6 +15,7 @@ from gradsim.app import theme
 from gradsim.app.see import words
 from gradsim.app.see.axis import TimeAxis
 from gradsim.app.session import Session
+from gradsim.i18n import tr
 
 LEFT = 62
 """Pixels left of the steps, at 100 % zoom: names of rows, figures of the curves."""
@@ -128,7 +129,10 @@ class Axis(pg.AxisItem):
         if self.counts_steps:
             # The unit stands at one figure, which spares a line for it.
             first = next((value for value in values if value > self.range[0]), None)
-            return [words.short_steps(value) + (" steps" if value == first else "") for value in values]
+            return [
+                tr("{count} steps", count=text) if value == first else text
+                for value, text in ((value, words.short_steps(value)) for value in values)
+            ]
         return [f"{value:.4g}".replace("-", "−") for value in values]
 
 

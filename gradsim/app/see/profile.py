@@ -17,6 +17,7 @@ from gradsim.app.see.picture import offer_menu
 from gradsim.app.see.plots import Axis, Plot, faded, mixed, pen
 from gradsim.app.see.rows import RowLayout, RowSpace
 from gradsim.app.session import Session
+from gradsim.i18n import tr
 from gradsim.telemetry.classes import EXPLODING_FIRST, MARKS, VANISHING_LAST, Special, State, classify, states
 from gradsim.telemetry.quantities import Quantity, quantity
 
@@ -305,10 +306,15 @@ class Profile(Plot):
         self.limits = (low - room, high + room)
         self.bottom.decades = definition.scale == "log"
         self.box.setXRange(*self.limits, padding=0)
-        self.setAccessibleName(f"{definition.title} by layer")
+        self.setAccessibleName(tr("{name} by layer", name=tr(definition.title)))
         self.setToolTip(
-            f"{definition.help} A row per layer, at the shown step; the wide band is the range of the last {RECENT} "
-            f"steps. {definition.sentence(limits)}"
+            tr(
+                "{meaning} A row per layer, at the shown step; the wide band is the range of the last {n} "
+                "steps. {thresholds}",
+                meaning=tr(definition.help),
+                n=RECENT,
+                thresholds=definition.sentence(limits),
+            )
         )
         self._lay_out()
 

@@ -13,10 +13,16 @@ from gradsim.app import theme
 from gradsim.app.see import words
 from gradsim.app.see.pull import value_of
 from gradsim.app.session import Session
+from gradsim.i18n import mark, tr
 from gradsim.telemetry.quantities import quantity
 
 _LINES = ("loss", "val_loss", "accuracy", "val_accuracy", "global_gradient_norm", "learning_rate", "epoch")
-_NAMES = {"val_loss": "Validation loss", "val_accuracy": "Validation accuracy", "global_gradient_norm": "Gradient norm"}
+_NAMES = {
+    "step": mark("Step"),
+    "val_loss": mark("Validation loss"),
+    "val_accuracy": mark("Validation accuracy"),
+    "global_gradient_norm": mark("Gradient norm"),
+}
 
 
 class Readings(QWidget):
@@ -30,23 +36,23 @@ class Readings(QWidget):
         self.form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft)
         self.values: dict[str, QLabel] = {}
         for key in ("step", *_LINES):
-            name = _NAMES.get(key) or ("Step" if key == "step" else quantity(key).title)
+            name = tr(_NAMES.get(key) or quantity(key).title)
             label, value = QLabel(name, self), QLabel("–", self)
             value.setAccessibleName(name)
             value.setAlignment(Qt.AlignmentFlag.AlignRight)
             if key in ("step", "val_loss", "val_accuracy"):
                 help_ = {
-                    "step": "How many updates of the weights came before.",
-                    "val_loss": "Loss on rows that are not trained on, at the last validation.",
-                    "val_accuracy": "Accuracy on rows that are not trained on, at the last validation.",
+                    "step": tr("How many updates of the weights came before."),
+                    "val_loss": tr("Loss on rows that are not trained on, at the last validation."),
+                    "val_accuracy": tr("Accuracy on rows that are not trained on, at the last validation."),
                 }[key]
             else:
-                help_ = quantity(key).help
+                help_ = tr(quantity(key).help)
             label.setToolTip(help_)
             value.setToolTip(help_)
             self.values[key] = value
             self.form.addRow(label, value)
-        self.setAccessibleName("Figures of the shown step")
+        self.setAccessibleName(tr("Figures of the shown step"))
         session.slow_tick.connect(self.renew)
         session.recorder_changed.connect(self.renew)
         session.state.cursor_changed.connect(lambda _: self.renew())

@@ -19,6 +19,7 @@ from gradsim.app.see.readings import Readings
 from gradsim.app.see.rows import RowSpace
 from gradsim.app.see.timeline import TimeLine
 from gradsim.app.session import Session
+from gradsim.i18n import tr
 
 
 class ReadOut(QLabel):
@@ -27,7 +28,7 @@ class ReadOut(QLabel):
     def __init__(self, session: Session, heatmap: Heatmap, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.session, self.heatmap = session, heatmap
-        self.setAccessibleName("Step, layer and value under the mouse")
+        self.setAccessibleName(tr("Step, layer and value under the mouse"))
         self.setTextFormat(Qt.TextFormat.PlainText)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         state = session.state
@@ -50,7 +51,7 @@ class ReadOut(QLabel):
         if hover is not None:
             text = self.heatmap.read_out(*hover)
         else:
-            text = self.heatmap.definition.help
+            text = tr(self.heatmap.definition.help)
             if first := self.heatmap.nonfinite_text():
                 text = first[0].upper() + first[1:]
         room = self.width() - self.contentsMargins().left() - theme.px(4)
@@ -93,17 +94,17 @@ class Stage(QWidget):
         self.time_line = TimeLine(session, self.axis, space, self)
         self.read_out = ReadOut(session, self.heatmap, self)
         self.follow = QToolButton(self)
-        self.follow.setText("Follow")
+        self.follow.setText(tr("Follow"))
         self.follow.setCheckable(True)
         self.follow.setChecked(True)
-        self.follow.setAccessibleName("Follow the run")
-        self.follow.setToolTip("Show the whole run and follow it, in all pictures. Zooming or moving ends it.")
+        self.follow.setAccessibleName(tr("Follow the run"))
+        self.follow.setToolTip(tr("Show the whole run and follow it, in all pictures. Zooming or moving ends it."))
         self.follow.clicked.connect(self._follow)
         self.latest = QToolButton(self)
-        self.latest.setText("Latest 500")
+        self.latest.setText(tr("Latest 500"))
         self.latest.setCheckable(True)
-        self.latest.setAccessibleName("Follow the latest 500 steps")
-        self.latest.setToolTip("Show only the latest 500 steps and follow the run.")
+        self.latest.setAccessibleName(tr("Follow the latest 500 steps"))
+        self.latest.setToolTip(tr("Show only the latest 500 steps and follow the run."))
         self.latest.clicked.connect(self._follow_latest)
         self.axis.following_changed.connect(lambda _: self._renew_follow())
 

@@ -17,6 +17,7 @@ from gradsim.app.see.plots import LEFT, RIGHT, draw_part, faded, gutter, pen
 from gradsim.app.see.pull import LayerPull
 from gradsim.app.see.rows import RowSpace
 from gradsim.app.session import Session
+from gradsim.i18n import tr, tr_n
 from gradsim.telemetry.quantities import quantity
 
 _COLUMNS = 512
@@ -39,10 +40,12 @@ class Strip(QWidget):
         self._pull: LayerPull | None = None
         self._grip: str | None = None
         self._hold = 0.0
-        self.setAccessibleName("Time line of the whole run")
+        self.setAccessibleName(tr("Time line of the whole run"))
         self.setToolTip(
-            "The whole run. Drag to go back to any recorded step; double click for the latest. Drag the frame's ends "
-            "to choose what the pictures show. Keys: arrows one step, Page up and down a tenth, Home, End."
+            tr(
+                "The whole run. Drag to go back to any recorded step; double click for the latest. Drag the frame's "
+                "ends to choose what the pictures show. Keys: arrows one step, Page up and down a tenth, Home, End."
+            )
         )
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
@@ -185,8 +188,12 @@ class Strip(QWidget):
         middle = Qt.AlignmentFlag.AlignVCenter
         left = QRectF(0, 0, groove.left() - theme.px(8), self.height())
         right = QRectF(groove.right() + theme.px(8), 0, self.width() - groove.right() - theme.px(8), self.height())
-        painter.drawText(left, Qt.AlignmentFlag.AlignRight | middle, "run")
-        text = metrics.elidedText(f"{words.steps(stop - first)} steps", Qt.TextElideMode.ElideRight, right.width())
+        painter.drawText(left, Qt.AlignmentFlag.AlignRight | middle, tr("run"))
+        text = metrics.elidedText(
+            tr_n("{count} step", "{count} steps", round(stop - first), count=words.steps(stop - first)),
+            Qt.TextElideMode.ElideRight,
+            right.width(),
+        )
         painter.drawText(right, Qt.AlignmentFlag.AlignLeft | middle, text)
 
     # Mouse and keys
@@ -280,26 +287,26 @@ class TimeLine(QWidget):
         super().__init__(parent)
         self.session, self.axis = session, axis
         self.strip = Strip(session, axis, space, self)
-        self.setAccessibleName("Time line")
+        self.setAccessibleName(tr("Time line"))
         self.replay = QToolButton(self)
-        self.replay.setText("▷ Replay")
+        self.replay.setText(tr("▷ Replay"))
         self.replay.setCheckable(True)
-        self.replay.setAccessibleName("Replay the record")
-        self.replay.setToolTip("Play what is recorded again, from the shown step on. Nothing is trained by it.")
+        self.replay.setAccessibleName(tr("Replay the record"))
+        self.replay.setToolTip(tr("Play what is recorded again, from the shown step on. Nothing is trained by it."))
         self.replay.toggled.connect(self._toggle)
         self.speed = QComboBox(self)
         for speed in SPEEDS:
-            self.speed.addItem(f"{speed} steps/s", speed)
+            self.speed.addItem(tr("{speed} steps/s", speed=speed), speed)
         self.speed.setCurrentIndex(2)
-        self.speed.setAccessibleName("Speed of the replay")
-        self.speed.setToolTip("How many recorded steps a second the replay shows.")
+        self.speed.setAccessibleName(tr("Speed of the replay"))
+        self.speed.setToolTip(tr("How many recorded steps a second the replay shows."))
         self.live = QToolButton(self)
-        self.live.setText("● Live")
-        self.live.setAccessibleName("Back to the latest step")
-        self.live.setToolTip("Show the latest step again, in every view.")
+        self.live.setText(tr("● Live"))
+        self.live.setAccessibleName(tr("Back to the latest step"))
+        self.live.setToolTip(tr("Show the latest step again, in every view."))
         self.live.clicked.connect(self.go_live)
         self.label = QLabel(self)
-        self.label.setAccessibleName("Shown step")
+        self.label.setAccessibleName(tr("Shown step"))
         self._row = row = QHBoxLayout()
         for widget in (self.label, self.replay, self.speed, self.live):
             row.addWidget(widget)
@@ -376,12 +383,12 @@ class TimeLine(QWidget):
         cursor = self.session.state.cursor
         live = cursor is None
         if stop <= first:
-            text = "no step yet"
+            text = tr("no step yet")
         elif live:
-            text = f"step {words.steps(stop - 1)}, live"
+            text = tr("step {step}, live", step=words.steps(stop - 1))
         else:
             assert cursor is not None
-            text = f"step {words.steps(cursor)} of {words.steps(stop - 1)}"
+            text = tr("step {step} of {last}", step=words.steps(cursor), last=words.steps(stop - 1))
         self.label.setText(text)
         self.live.setEnabled(not live or self.session.state.range is not None)
         self.replay.setEnabled(stop > first)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from gradsim.i18n import tr
 from gradsim.telemetry.classes import SMALLEST_NORMAL, State
 from gradsim.telemetry.quantities import Quantity
 
@@ -41,15 +42,15 @@ def short_steps(count: float) -> str:
 def said(definition: Quantity, value: float, state: State) -> str:
     """A value with what it means: ``3.1e-9, vanishing``."""
     if state is State.NONE:
-        return "none"
+        return tr("none")
     if state in (State.NAN, State.INFINITE, State.ZERO):
-        return {"NaN": "NaN", "Inf": "Inf", "zero": "exactly 0"}[state.value]
+        return tr("exactly 0") if state is State.ZERO else state.value
     if state is State.FROZEN:
-        return "frozen"
+        return tr("frozen")
     text = number(value, 3)
     judged = definition.colours == "diverging" and (
         definition.thresholds.vanishing is not None or definition.thresholds.exploding is not None
     )
     if definition.scale == "log" and 0 < abs(value) < SMALLEST_NORMAL:
-        return f"{text}, below float32's range"
-    return f"{text}, {state.value}" if judged else text
+        return tr("{value}, below float32's range", value=text)
+    return f"{text}, {tr(state.value)}" if judged else text
