@@ -17,6 +17,7 @@ from gradsim.diagnose import remedies
 from gradsim.diagnose.evidence import NOT_KERNELS, context
 from gradsim.diagnose.findings import Finding, diagnose
 from gradsim.engine.trainer import Trainer
+from gradsim.i18n import tr
 from gradsim.model import problems
 from gradsim.model.edits import Edit, EditError
 from gradsim.model.experiment import Experiment
@@ -130,10 +131,10 @@ def candidates(
     experiment: Experiment, findings: Iterable[Finding] = (), *, pairs: bool = True
 ) -> tuple[Candidate, ...]:
     """The experiment as it is, all applicable remedies (those made for the findings first), then sensible pairs."""
-    found = [Candidate((), "as it is", experiment, None)]
+    found = [Candidate((), tr("as it is"), experiment, None)]
     for one in remedies.offers(experiment, findings):
         if one.edit is not None:
-            found.append(Candidate((one.remedy.key,), one.remedy.title, one.edit.experiment, one.edit))
+            found.append(Candidate((one.remedy.key,), tr(one.remedy.title), one.edit.experiment, one.edit))
     for keys in PAIRS if pairs else ():
         try:
             edit = remedies.combined(experiment, keys)
@@ -166,7 +167,7 @@ def trials(
     """
     for name, value in (("steps", steps), ("workers", workers)):
         if value is not None and value < 1:
-            raise ValueError(f"{name}: must be at least 1 (received {value})")
+            raise ValueError(tr("{name}: must be at least 1 (received {value})", name=name, value=value))
     faults = problems.impossible(experiment)
     if faults:
         raise FaultsError(faults)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradsim.diagnose.evidence import ALIKE, FAR, MANY, RECENT, Bools, Evidence, Floats, Source, Window, slope
+from gradsim.i18n import mark, tr
 
 Severity = Literal["fault", "warning", "note"]
 
@@ -79,7 +80,7 @@ class Finding:
     @property
     def title(self) -> str:
         """A few words for a heading."""
-        return self.definition.title
+        return tr(self.definition.title)
 
     @property
     def severity(self) -> Severity:
@@ -151,10 +152,12 @@ def _named(evidence: Evidence, rows: Sequence[int]) -> str:
     """Layers in words: "dense_3", "dense to dense_19"."""
     names = [evidence.layers[row].name for row in rows]
     if not names:
-        return "the stack"
+        return tr("the stack")
+    if len(names) == 1:
+        return names[0]
     if len(names) <= WORDS_AT_MOST - 1:
-        return " and ".join(names)
-    return f"{names[0]} to {names[-1]}"
+        return tr("{first} and {last}", first=names[0], last=names[-1])
+    return tr("{first} to {last}", first=names[0], last=names[-1])
 
 
 def _places(rows: Iterable[int], start: int, stop: int) -> tuple[Place, ...]:
@@ -207,7 +210,7 @@ def _lasting(where: Bools, share: float = 0.3) -> bool:
 def _power(log10: float) -> str:
     """10**log10 with two digits, also far beyond any number format."""
     if math.isnan(log10):
-        return "unknown"
+        return tr("unknown")
     if not math.isfinite(log10):
         return "0" if log10 < 0 else "inf"
     if -3 < log10 < 4:
@@ -290,8 +293,27 @@ def _vanishing(e: Evidence, definition: Definition) -> Iterator[Finding]:
     ratio = float(typical[0] - typical[-1])
     bottom, top = _median(e.update_ratio[where, 0]), _median(e.update_ratio[where, -1])
     activation = _median(e.whole.log10("activation_std")[where][:, e.hidden[-1]])
-    names = _named(e, rows.tolist())
-    died = f", and the signal itself has died on its way up (std {_power(activation)})" if activation < -3 else ""
+    values = {
+        "factor": _power(per_layer),
+        "total": _power(ratio),
+        "lowest": _power(float(typical[0])),
+        "bottom": _power(bottom),
+        "top": _power(top),
+    }
+    if activation < -3:
+        expert = tr(
+            "RMS delta falls by x{factor} a layer, {total} from the output to the lowest kernel ({lowest}); "
+            "update/weight {bottom} there against {top} at the top, and the signal itself has died on its way up "
+            "(std {std}).",
+            std=_power(activation),
+            **values,
+        )
+    else:
+        expert = tr(
+            "RMS delta falls by x{factor} a layer, {total} from the output to the lowest kernel ({lowest}); "
+            "update/weight {bottom} there against {top} at the top.",
+            **values,
+        )
     yield _finding(
         definition, rows, start, stop,
         {
@@ -302,10 +324,13 @@ def _vanishing(e: Evidence, definition: Definition) -> Iterator[Finding]:
             "log10_highest_update": top,
             "log10_last_activation_std": activation,
         },
-        f"{names} hardly learn: the error signal is multiplied by about {_power(per_layer)} in every layer on its way "
-        f"down, so almost nothing arrives at the bottom.",
-        f"RMS delta falls by x{_power(per_layer)} a layer, {_power(ratio)} from the output to the lowest kernel "
-        f"({_power(float(typical[0]))}); update/weight {_power(bottom)} there against {_power(top)} at the top{died}.",
+        tr(
+            "{layers} hardly learn: the error signal is multiplied by about {factor} in every layer on its way down, "
+            "so almost nothing arrives at the bottom.",
+            layers=_named(e, rows.tolist()),
+            factor=_power(per_layer),
+        ),
+        expert,
     )  # fmt: skip
 
 
@@ -337,9 +362,19 @@ def _below_format(e: Evidence, definition: Definition) -> Iterator[Finding]:
     start, stop = _span(e.whole, where)
     yield _finding(
         definition, rows, start, stop, {"log10_smallest_normal": tiny, "layers": len(rows), "layers_at_zero": zeros},
-        f"The gradient of {_named(e, rows.tolist())} is too small for {e.dtype}: the computer rounds it towards zero.",
-        f"Delta or dW below {e.dtype}'s smallest normal number ({_power(tiny)}) in {len(rows)} layers, "
-        f"exactly zero in {zeros}.",
+        tr(
+            "The gradient of {layers} is too small for {dtype}: the computer rounds it towards zero.",
+            layers=_named(e, rows.tolist()),
+            dtype=e.dtype,
+        ),
+        tr(
+            "Delta or dW below {dtype}'s smallest normal number ({smallest}) in {count} layers, exactly zero in "
+            "{zeros}.",
+            dtype=e.dtype,
+            smallest=_power(tiny),
+            count=len(rows),
+            zeros=zeros,
+        ),
     )  # fmt: skip
 
 
@@ -396,8 +431,6 @@ def _growth_over_depth(e: Evidence, definition: Definition) -> Finding | None:
     factor_up = _median(up[where]) if np.isfinite(up[where]).any() else _fitted(usable[0])
     rows = e.kernels if backward.any() else e.hidden[np.nan_to_num(std[where][0], nan=-9, posinf=99) > 1]
     level = _median(largest[where])
-    down = f"RMS delta grows by x{_power(factor_down)} a layer on its way down, "
-    up_words = f"the activations by x{_power(factor_up)} a layer on their way up, "
     return _finding(
         definition, rows, start, stop,
         {
@@ -406,12 +439,30 @@ def _growth_over_depth(e: Evidence, definition: Definition) -> Finding | None:
             "log10_largest_gradient": level,
             "log10_last_activation_std": _median(std[where][:, -1]),
         },
-        f"The signal is multiplied by about {_power(max(factor_down, factor_up, key=_or_low))} in every layer of "
-        f"{_named(e, rows.tolist())}: steps become so large that they destroy what was learned.",
-        (down if math.isfinite(factor_down) else "")
-        + (up_words if math.isfinite(factor_up) else "")
-        + f"up to RMS dW {_power(level)}.",
+        tr(
+            "The signal is multiplied by about {factor} in every layer of {layers}: steps become so large that they "
+            "destroy what was learned.",
+            factor=_power(max(factor_down, factor_up, key=_or_low)),
+            layers=_named(e, rows.tolist()),
+        ),
+        _growth_in_numbers(factor_down, factor_up, level),
     )  # fmt: skip
+
+
+def _growth_in_numbers(down: float, up: float, level: float) -> str:
+    """One sentence of log10 of the factors per layer, where they are known, and of the largest gradient."""
+    values = {"down": _power(down), "up": _power(up), "level": _power(level)}
+    if math.isfinite(down) and math.isfinite(up):
+        return tr(
+            "RMS delta grows by x{down} a layer on its way down, the activations by x{up} a layer on their way up, "
+            "up to RMS dW {level}.",
+            **values,
+        )
+    if math.isfinite(down):
+        return tr("RMS delta grows by x{down} a layer on its way down, up to RMS dW {level}.", **values)
+    if math.isfinite(up):
+        return tr("the activations by x{up} a layer on their way up, up to RMS dW {level}.", **values)
+    return tr("up to RMS dW {level}.", **values)
 
 
 def _or_low(value: float) -> float:
@@ -467,10 +518,19 @@ def _growth_over_steps(e: Evidence, definition: Definition) -> Finding | None:
             "log10_growth": float(grown[worst]),
             "log10_largest_weight": float(last[worst]),
         },
-        f"The weights of {_named(e, found.tolist())} grow and grow: they have become {_power(float(grown[worst]))} "
-        f"times as large.",
-        f"|W| of {e.layers[e.kernels[worst]].name} grows by x{_power(float(grown[worst]))} from step {start} on "
-        f"(fitted x{_safe_power(rate):.3g} a step), to RMS {_power(float(last[worst]))}.",
+        tr(
+            "The weights of {layers} grow and grow: they have become {factor} times as large.",
+            layers=_named(e, found.tolist()),
+            factor=_power(float(grown[worst])),
+        ),
+        tr(
+            "|W| of {layer} grows by x{factor} from step {start} on (fitted x{rate:.3g} a step), to RMS {rms}.",
+            layer=e.layers[e.kernels[worst]].name,
+            factor=_power(float(grown[worst])),
+            start=start,
+            rate=_safe_power(rate),
+            rms=_power(float(last[worst])),
+        ),
     )  # fmt: skip
 
 
@@ -482,6 +542,14 @@ def _before_breaking(e: Evidence) -> Window | None:
     every = e.source.every
     window = Window(e.source, max(0, first.step - 40 * every), first.step + every, 64)
     return window if len(window) else None
+
+
+_ARRAYS = {
+    "activation": mark("activation"),
+    "delta": mark("delta"),
+    "gradient": mark("gradient"),
+    "weight": mark("weight"),
+}
 
 
 @rule(
@@ -498,13 +566,27 @@ def _nonfinite(e: Evidence, definition: Definition) -> Iterator[Finding]:
     if first is None:
         return
     kind = {"nan": "NaN", "inf": "Inf"}[first.kind]
-    place = "the loss" if first.layer is None else f"the {first.quantity} of {e.layers[first.layer].name}"
+    place = (
+        tr("the loss")
+        if first.layer is None
+        else tr(
+            "the {array} of {layer}",
+            array=tr(_ARRAYS.get(first.quantity, first.quantity)),
+            layer=e.layers[first.layer].name,
+        )
+    )
     rows = range(len(e.layers)) if first.layer is None else [first.layer]
-    before = f"the step before is {first.step - 1}" if first.step > e.start else "the weights are so from the start"
+    values = {"kind": kind, "step": first.step, "place": place}
+    if first.step > e.start:
+        expert = tr(
+            "First {kind} at step {step} in {place}; the step before is {before}.", before=first.step - 1, **values
+        )
+    else:
+        expert = tr("First {kind} at step {step} in {place}; the weights are so from the start.", **values)
     found = _finding(
         definition, rows, first.step, e.stop, {"step": first.step, "step_before": first.step - 1},
-        f"At step {first.step} {place} became {kind}: nothing can be learned any more.",
-        f"First {kind} at step {first.step} in {place}; {before}.",
+        tr("At step {step} {place} became {kind}: nothing can be learned any more.", **values),
+        expert,
     )  # fmt: skip
     yield found
 
@@ -555,10 +637,19 @@ def _avalanche(e: Evidence, definition: Definition) -> Iterator[Finding]:
         yield _finding(
             definition, rows, start, stop,
             {"loss_factor": factor, "weight_factor": _safe_power(max(reason, 0.0)), "step": start},
-            f"From step {start} on every step makes the next one worse: within {stop - start - 1} steps the loss or "
-            f"the weights grow out of all proportion.",
-            f"From step {start}: loss x{factor:.3g} (above guessing), weights x{_safe_power(max(reason, 0.0)):.3g} "
-            f"within {WITHIN} steps.",
+            tr(
+                "From step {start} on every step makes the next one worse: within {steps} steps the loss or the "
+                "weights grow out of all proportion.",
+                start=start,
+                steps=stop - start - 1,
+            ),
+            tr(
+                "From step {start}: loss x{loss:.3g} (above guessing), weights x{weights:.3g} within {steps} steps.",
+                start=start,
+                loss=factor,
+                weights=_safe_power(max(reason, 0.0)),
+                steps=WITHIN,
+            ),
         )  # fmt: skip
         return
 
@@ -630,9 +721,18 @@ def _weights_to_zero(e: Evidence, definition: Definition) -> Iterator[Finding]:
     start, stop = _span(e.whole, (weight[:, rows] <= weight[0, rows] - 0.1).any(axis=1))
     yield _finding(
         definition, found, start, stop, {"log10_left": float(lost[worst]), "factor_per_step": fitted},
-        f"The weights of {_named(e, found.tolist())} go to zero: {_power(float(lost[worst]))} of their size is left.",
-        f"|W| of {e.layers[e.kernels[worst]].name} falls to {_power(float(lost[worst]))} of its largest value "
-        f"(x{fitted:.5g} a step): the penalty on weights outweighs the loss.",
+        tr(
+            "The weights of {layers} go to zero: {share} of their size is left.",
+            layers=_named(e, found.tolist()),
+            share=_power(float(lost[worst])),
+        ),
+        tr(
+            "|W| of {layer} falls to {share} of its largest value (x{rate:.5g} a step): the penalty on weights "
+            "outweighs the loss.",
+            layer=e.layers[e.kernels[worst]].name,
+            share=_power(float(lost[worst])),
+            rate=fitted,
+        ),
     )  # fmt: skip
 
 
@@ -656,15 +756,23 @@ def _symmetric(e: Evidence, definition: Definition) -> Iterator[Finding]:
     found = e.kernels[:-1][rows]
     zero = bool((e.whole.high("weight_norm")[0, found] == 0).all())
     still = _median(e.update_ratio[:, 0]) if not zero else -math.inf
+    names = _named(e, found.tolist())
     student = (
-        f"With zero weights no error reaches {_named(e, found.tolist())}: the layers never begin to learn."
+        tr("With zero weights no error reaches {layers}: the layers never begin to learn.", layers=names)
         if zero
-        else f"All units of {_named(e, found.tolist())} are copies of each other: they can do no more than one unit."
+        else tr("All units of {layers} are copies of each other: they can do no more than one unit.", layers=names)
     )
     expert = (
-        f"W = 0 in {len(found)} hidden layers: delta is exactly 0 below the output, only its bias learns."
+        tr(
+            "W = 0 in {count} hidden layers: delta is exactly 0 below the output, only its bias learns.",
+            count=len(found),
+        )
         if zero
-        else f"All weights of {len(found)} hidden layers are equal at step {e.start}, so are all columns of dW."
+        else tr(
+            "All weights of {count} hidden layers are equal at step {step}, so are all columns of dW.",
+            count=len(found),
+            step=e.start,
+        )
     )
     yield _finding(
         definition, found, e.start, e.stop, {"layers": len(found), "zero": float(zero), "log10_update": still},
@@ -698,7 +806,14 @@ DEAD = 0.8
 )
 def _saturated(e: Evidence, definition: Definition) -> Iterator[Finding]:
     rows = e.acting("saturating")
-    yield from _shares(e, definition, rows, "saturated", SATURATED, "flat", "less than 5 % of the steepest slope")
+    yield from _shares(
+        e, definition, rows, "saturated", SATURATED,
+        mark("In {layers} up to {share:.0%} of the units are flat: the error does not get through."),
+        mark(
+            "saturated {least:.0%} to {most:.0%} in {count} of {all} layers (less than 5 % of the steepest slope) "
+            "over the last {steps} steps."
+        ),
+    )  # fmt: skip
 
 
 @rule(
@@ -715,13 +830,24 @@ def _dead(e: Evidence, definition: Definition) -> Iterator[Finding]:
     if len(rows) and e.constant.any():
         # Zero weights put every unit at 0 exactly: that is the initializer's fault, and said there.
         return
-    yield from _shares(e, definition, rows, "dead", DEAD, "dead", "slope exactly 0 for the whole batch")
+    yield from _shares(
+        e, definition, rows, "dead", DEAD,
+        mark("In {layers} up to {share:.0%} of the units are dead: the error does not get through."),
+        mark(
+            "dead {least:.0%} to {most:.0%} in {count} of {all} layers (slope exactly 0 for the whole batch) over "
+            "the last {steps} steps."
+        ),
+    )  # fmt: skip
 
 
 def _shares(
-    e: Evidence, definition: Definition, rows: NDArray[np.int64], key: str, limit: float, word: str, meaning: str
+    e: Evidence, definition: Definition, rows: NDArray[np.int64], key: str, limit: float, student: str, expert: str
 ) -> Iterator[Finding]:
-    """Layers in which a share of units lies above a limit at the end, in every one of the last steps."""
+    """Layers in which a share of units lies above a limit at the end, in every one of the last steps.
+
+    Args:
+        student, expert: What to say of them, with places for the numbers.
+    """
     if not len(rows) or not e.far_now or not len(e.recent) or e.first_nonfinite is not None:
         return
     share = np.median(np.nan_to_num(e.recent.middle(key)[:, rows]), axis=0)
@@ -736,9 +862,15 @@ def _shares(
     yield _finding(
         definition, found, start, stop,
         {"share": worst, "layers": len(found), "start_share": _share_at_start(e, key, found)},
-        f"In {_named(e, found.tolist())} up to {worst:.0%} of the units are {word}: the error does not get through.",
-        f"{key} {share[over].min():.0%} to {worst:.0%} in {len(found)} of {len(rows)} layers ({meaning}) over the last "
-        f"{len(e.recent)} steps.",
+        tr(student, layers=_named(e, found.tolist()), share=worst),
+        tr(
+            expert,
+            least=float(share[over].min()),
+            most=worst,
+            count=len(found),
+            all=len(rows),
+            steps=len(e.recent),
+        ),
     )  # fmt: skip
 
 
@@ -782,10 +914,18 @@ def _bn_explosion(e: Evidence, definition: Definition) -> Iterator[Finding]:
     yield _finding(
         definition, rows, e.start, e.whole.end_of(early.stop - 1),
         {"factor_per_layer": _safe_power(factor), "log10_total": total, "layers": len(rows)},
-        f"Batch normalisation keeps the signal up, but at the price that the gradient grows by about "
-        f"{_safe_power(factor):.2f} a layer on its way down.",
-        f"RMS delta grows by x{_safe_power(factor):.3f} a layer over {len(rows)} normalised layers (x{_power(total)}); "
-        f"mean field for ReLU before which BN stands: 1.211 at large batches (Yang et al. 2019).",
+        tr(
+            "Batch normalisation keeps the signal up, but at the price that the gradient grows by about {factor:.2f} a "
+            "layer on its way down.",
+            factor=_safe_power(factor),
+        ),
+        tr(
+            "RMS delta grows by x{factor:.3f} a layer over {count} normalised layers (x{total}); mean field for ReLU "
+            "before which BN stands: 1.211 at large batches (Yang et al. 2019).",
+            factor=_safe_power(factor),
+            count=len(rows),
+            total=_power(total),
+        ),
     )  # fmt: skip
 
 
@@ -831,7 +971,18 @@ def _unstable_rate(e: Evidence, definition: Definition) -> Iterator[Finding]:
     over = np.nan_to_num(np.fmax.reduce(np.where(np.isfinite(updates), updates, np.nan), axis=0), nan=-9) > -1.5
     rows = e.kernels[over] if over.any() else e.kernels
     lr = float(np.nanmax(rate)) if np.isfinite(rate).any() else math.nan
-    way = "swings to and fro" if swinging and not blown else "jumps up instead of falling"
+    if swinging and not blown:
+        student = tr(
+            "The learning rate {rate:g} is too high: the loss swings to and fro, because each step leaps over the "
+            "valley.",
+            rate=lr,
+        )
+    else:
+        student = tr(
+            "The learning rate {rate:g} is too high: the loss jumps up instead of falling, because each step leaps "
+            "over the valley.",
+            rate=lr,
+        )
     yield _finding(
         definition, rows, e.start, e.stop,
         {
@@ -842,10 +993,18 @@ def _unstable_rate(e: Evidence, definition: Definition) -> Iterator[Finding]:
             "log10_update_ratio": _median(largest),
             "rising_share": _rising_share(e),
         },
-        f"The learning rate {lr:g} is too high: the loss {way}, because each step leaps over the valley.",
-        f"Loss {float(loss[0]):.3g} at first, up to {peak:.3g} within {len(loss)} steps, {level:.3g} at last; "
-        f"update/weight up to {_power(float(np.nanmax(largest, initial=-9)))}; the loss rises in "
-        f"{_rising_share(e):.0%} of the last steps (gradient descent is stable for rate x curvature < 2).",
+        student,
+        tr(
+            "Loss {first:.3g} at first, up to {peak:.3g} within {steps} steps, {last:.3g} at last; update/weight up to "
+            "{update}; the loss rises in {share:.0%} of the last steps (gradient descent is stable for rate x "
+            "curvature < 2).",
+            first=float(loss[0]),
+            peak=peak,
+            steps=len(loss),
+            last=level,
+            update=_power(float(np.nanmax(largest, initial=-9))),
+            share=_rising_share(e),
+        ),
     )  # fmt: skip
 
 
@@ -909,15 +1068,29 @@ def _clipping_always(e: Evidence, definition: Definition) -> Iterator[Finding]:
         left = np.nanmedian(np.where(np.isfinite(cut - raw), cut - raw, np.nan), axis=0)
     rows = e.kernels[np.nan_to_num(left) < -1e-6]
     cosine = _median(e.recent.middle("clip_cosine")[:, rows])
-    turned = f", and turns it (cosine {cosine:.2f})" if cosine < 0.99 else ""
     smallest = float(np.nanmin(left)) if np.isfinite(left).any() else 0.0
+    values = {"way": e.clipping.way, "limit": e.clipping.limit, "share": share, "left": _power(smallest)}
+    if cosine < 0.99:
+        expert = tr(
+            "{way} = {limit:g} acts in {share:.0%} of the steps, leaves down to {left} of the gradient, and turns it "
+            "(cosine {cosine:.2f}).",
+            cosine=cosine,
+            **values,
+        )
+    else:
+        expert = tr(
+            "{way} = {limit:g} acts in {share:.0%} of the steps, leaves down to {left} of the gradient.", **values
+        )
     yield _finding(
         definition, rows, e.start, e.stop,
         {"share": share, "limit": e.clipping.limit, "log10_left": smallest, "cosine": cosine},
-        f"Clipping cuts the gradient in {share:.0%} of the steps: the limit {e.clipping.limit:g} decides how large a "
-        f"step is, not the slope.",
-        f"{e.clipping.way} = {e.clipping.limit:g} acts in {share:.0%} of the steps, leaves down to "
-        f"{_power(smallest)} of the gradient{turned}.",
+        tr(
+            "Clipping cuts the gradient in {share:.0%} of the steps: the limit {limit:g} decides how large a step "
+            "is, not the slope.",
+            share=share,
+            limit=e.clipping.limit,
+        ),
+        expert,
     )  # fmt: skip
 
 
@@ -936,10 +1109,13 @@ def _clipping_never(e: Evidence, definition: Definition) -> Iterator[Finding]:
         return
     key = "gradient_max" if e.clipping.way == "clipvalue" else "gradient_norm"
     largest = float(np.nanmax(e.whole.high(key)[:, e.kernels], initial=0.0))
+    values = {"way": e.clipping.way, "limit": e.clipping.limit, "largest": largest}
     yield _finding(
         definition, e.kernels, e.start, e.stop, {"limit": e.clipping.limit, "largest": largest},
-        f"Clipping has not acted once: no gradient came near the limit {e.clipping.limit:g}.",
-        f"{e.clipping.way} = {e.clipping.limit:g}; the largest {key.replace('_', ' ')} was {largest:.3g}.",
+        tr("Clipping has not acted once: no gradient came near the limit {limit:g}.", limit=e.clipping.limit),
+        tr("{way} = {limit:g}; the largest gradient max was {largest:.3g}.", **values)
+        if key == "gradient_max"
+        else tr("{way} = {limit:g}; the largest gradient norm was {largest:.3g}.", **values),
     )  # fmt: skip
 
 
@@ -956,6 +1132,8 @@ def _clipping_share(e: Evidence) -> float | None:
 
 
 # Loss
+
+_REGIMES = {"full batch": mark("full batch"), "mini-batch": mark("mini-batch"), "SGD": mark("SGD")}
 
 ENOUGH = 40
 """Steps that a verdict on the course of the loss needs."""
@@ -995,17 +1173,32 @@ def _stopped(e: Evidence, definition: Definition) -> Iterator[Finding]:
         return
     start = e.stop - 2 * len(e.tail) * e.source.every // 3
     updates = _median(e.recent.log10("update_ratio")[:, e.kernels])
-    reason = {
-        "full batch": "every step sees all rows, so no noise will shake it off the plateau",
-        "mini-batch": "the noise of the batches is not enough to leave the plateau",
-        "SGD": "not even the noise of single rows leads off the plateau",
+    expert = {
+        "full batch": mark(
+            "Loss {loss:.4g} against {guessing:.4g} of guessing, {change:+.2%} over the last third, scatter "
+            "{scatter:.1%} of it; median update/weight {update}: every step sees all rows, so no noise will shake it "
+            "off the plateau (full batch)."
+        ),
+        "mini-batch": mark(
+            "Loss {loss:.4g} against {guessing:.4g} of guessing, {change:+.2%} over the last third, scatter "
+            "{scatter:.1%} of it; median update/weight {update}: the noise of the batches is not enough to leave the "
+            "plateau (mini-batch)."
+        ),
+        "SGD": mark(
+            "Loss {loss:.4g} against {guessing:.4g} of guessing, {change:+.2%} over the last third, scatter "
+            "{scatter:.1%} of it; median update/weight {update}: not even the noise of single rows leads off the "
+            "plateau (SGD)."
+        ),
     }[e.regime]
     numbers = {"loss": level, "guessing": e.guessing, "change": change, "scatter": scatter, "log10_update": updates}
     yield _finding(
         definition, e.kernels, max(e.start, start), e.stop, numbers,
-        f"Learning has come to a stop: the loss stays at {level:.3g}, hardly better than guessing ({e.guessing:.3g}).",
-        f"Loss {level:.4g} against {e.guessing:.4g} of guessing, {change:+.2%} over the last third, scatter "
-        f"{scatter:.1%} of it; median update/weight {_power(updates)}: {reason} ({e.regime}).",
+        tr(
+            "Learning has come to a stop: the loss stays at {loss:.3g}, hardly better than guessing ({guessing:.3g}).",
+            loss=level,
+            guessing=e.guessing,
+        ),
+        tr(expert, loss=level, guessing=e.guessing, change=change, scatter=scatter, update=_power(updates)),
     )  # fmt: skip
 
 
@@ -1047,16 +1240,29 @@ def _plateau(e: Evidence, definition: Definition) -> Iterator[Finding]:
             continue
         start, stop = int(e.whole.steps[first]), e.whole.end_of(last)
         updates = _median(e.update_ratio[first : last + 1])
-        noise = {
-            "full batch": "without noise only the slope itself leads off it",
-            "mini-batch": "the noise of the batches helps to leave it",
-            "SGD": "the noise of single rows helps to leave it",
+        expert = {
+            "full batch": mark(
+                "Loss {loss:.4g} ± {drift:.1%} over {steps} steps, then down to {left:.4g}; median update/weight on it "
+                "{update} (full batch: without noise only the slope itself leads off it)."
+            ),
+            "mini-batch": mark(
+                "Loss {loss:.4g} ± {drift:.1%} over {steps} steps, then down to {left:.4g}; median update/weight on it "
+                "{update} (mini-batch: the noise of the batches helps to leave it)."
+            ),
+            "SGD": mark(
+                "Loss {loss:.4g} ± {drift:.1%} over {steps} steps, then down to {left:.4g}; median update/weight on it "
+                "{update} (SGD: the noise of single rows helps to leave it)."
+            ),
         }[e.regime]
         yield _finding(
             definition, e.kernels, start, stop, {"loss": level, "left_for": left, "log10_update": updates},
-            f"From step {start} to {stop - 1} the loss stood still at {level:.3g}: a plateau, which it then left.",
-            f"Loss {level:.4g} ± {drift / 2:.1%} over {stop - start} steps, then down to {left:.4g}; median "
-            f"update/weight on it {_power(updates)} ({e.regime}: {noise}).",
+            tr(
+                "From step {start} to {last} the loss stood still at {loss:.3g}: a plateau, which it then left.",
+                start=start,
+                last=stop - 1,
+                loss=level,
+            ),
+            tr(expert, loss=level, drift=drift / 2, steps=stop - start, left=left, update=_power(updates)),
         )  # fmt: skip
         return
 
@@ -1087,13 +1293,30 @@ def _noise(e: Evidence, definition: Definition) -> Iterator[Finding]:
     level, change, scatter = _course(e)
     moving = _median(e.recent.log10("update_ratio")[:, e.kernels])
     start = max(e.start, e.stop - 2 * len(e.tail) * e.source.every // 3)
-    advice = "larger batches or a smaller rate" if e.regime == "SGD" else "a smaller rate or larger batches"
+    student = (
+        mark(
+            "The loss goes up and down around {loss:.3g} and gets no lower: this is noise, not a plateau; try larger "
+            "batches or a smaller rate."
+        )
+        if e.regime == "SGD"
+        else mark(
+            "The loss goes up and down around {loss:.3g} and gets no lower: this is noise, not a plateau; try a "
+            "smaller rate or larger batches."
+        )
+    )
     yield _finding(
         definition, e.kernels, start, e.stop,
         {"loss": level, "change": change, "scatter": scatter, "log10_update": moving},
-        f"The loss goes up and down around {level:.3g} and gets no lower: this is noise, not a plateau; try {advice}.",
-        f"Scatter {scatter:.0%} of the mean loss {level:.3g} from step to step, trend {change:+.1%}, update/weight "
-        f"{_power(moving)} ({e.regime}): the variance of a step's gradient falls as 1/B.",
+        tr(student, loss=level),
+        tr(
+            "Scatter {scatter:.0%} of the mean loss {loss:.3g} from step to step, trend {change:+.1%}, update/weight "
+            "{update} ({regime}): the variance of a step's gradient falls as 1/B.",
+            scatter=scatter,
+            loss=level,
+            change=change,
+            update=_power(moving),
+            regime=tr(_REGIMES[e.regime]),
+        ),
     )  # fmt: skip
 
 

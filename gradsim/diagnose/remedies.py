@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from gradsim.diagnose.findings import Finding
+from gradsim.i18n import tr
 from gradsim.model import edits, problems
 from gradsim.model.edits import Edit, EditError
 from gradsim.model.experiment import Experiment
@@ -97,11 +98,11 @@ def offer(experiment: Experiment, key: str) -> Offer:
     except EditError as error:
         return Offer(found, None, error.faults[0].message)
     if not edit.change:
-        return Offer(found, None, "it would change nothing here")
+        return Offer(found, None, tr("it would change nothing here"))
     faults = problems.impossible(edit.experiment)
     if faults and not problems.impossible(experiment):
         return Offer(found, None, faults[0].message)
-    return Offer(found, dataclasses.replace(edit, name=found.title), "")
+    return Offer(found, dataclasses.replace(edit, name=tr(found.title)), "")
 
 
 def offers(experiment: Experiment, findings: Iterable[Finding] = ()) -> tuple[Offer, ...]:
@@ -119,19 +120,23 @@ def combined(experiment: Experiment, keys: Sequence[str]) -> Edit:
     """
     unknown = [key for key in keys if key not in REMEDIES]
     if unknown or not keys:
-        raise EditError([Fault("remedies", f"must be some of {', '.join(REMEDIES)}", ", ".join(unknown))])
+        raise EditError(
+            [Fault("remedies", tr("must be some of {names}", names=", ".join(REMEDIES)), ", ".join(unknown))]
+        )
     chosen = sorted((REMEDIES[key] for key in dict.fromkeys(keys)), key=lambda one: GROUPS.index(one.group))
     steps: list[Edit] = []
     current = experiment
     for before, one in zip([None, *chosen], chosen, strict=False):
         if before is not None and before.group == one.group:
-            raise EditError([Fault("remedies", f"{before.title} and {one.title} exclude each other", one.key)])
+            message = tr("{first} and {second} exclude each other", first=tr(before.title), second=tr(one.title))
+            raise EditError([Fault("remedies", message, one.key)])
         made = offer(current, one.key)
         if made.edit is None:
-            raise EditError([Fault("remedies", f"{one.title} can't be applied: {made.reason}", one.key)])
+            message = tr("{remedy} can't be applied: {reason}", remedy=tr(one.title), reason=made.reason)
+            raise EditError([Fault("remedies", message, one.key)])
         steps.append(made.edit)
         current = made.edit.experiment
-    return edits.combine(steps, " + ".join(one.title for one in chosen))
+    return edits.combine(steps, " + ".join(tr(one.title) for one in chosen))
 
 
 # Parts of the stack
@@ -141,10 +146,10 @@ def _hidden(outline: Outline) -> list[Row]:
     """The hidden Dense layers that are trained, each once however often it is repeated."""
     output = outline.output
     if outline.stack is None:
-        raise NotApplicable("the stack can't be computed yet")
+        raise NotApplicable(tr("the stack can't be computed yet"))
     found = {row.uid: row for row in outline.hidden if row.trainable and (output is None or row.uid != output.uid)}
     if not found:
-        raise NotApplicable("there is no hidden Dense layer that is trained")
+        raise NotApplicable(tr("there is no hidden Dense layer that is trained"))
     return list(found.values())
 
 
@@ -152,7 +157,7 @@ def _not_skipped(outline: Outline) -> list[Row]:
     """The hidden layers outside of residual blocks: inside, weights start smaller on purpose."""
     found = [row for row in _hidden(outline) if not row.skipped]
     if not found:
-        raise NotApplicable("in residual blocks the way past a layer matters more than its weights")
+        raise NotApplicable(tr("in residual blocks the way past a layer matters more than its weights"))
     return found
 
 
@@ -219,7 +224,7 @@ def _activation_remedy(key: str, title: str, new: activations.Activation | None,
             else:
                 replaced[holder.uid] = (layers.PReLU() if new is None else layers.Activation(new),)
         if not kernels:
-            raise NotApplicable(f"the hidden layers have {title} already")
+            raise NotApplicable(tr("the hidden layers have {activation} already", activation=title))
         first = edits.replace_layers(experiment, replaced, title)
         second = edits.set_field(first.experiment, kernels, "kernel_initializer", initializer)
         return edits.combine([first, second], title)
@@ -289,7 +294,7 @@ def _initializer(experiment: Experiment) -> Edit:
         if dense.use_bias and dense.bias_initializer.identifier != "zeros":
             biased.append(row.uid)
     if not wanted and not biased:
-        raise NotApplicable("every layer has an initializer that goes with its activation")
+        raise NotApplicable(tr("every layer has an initializer that goes with its activation"))
     makers: list[Callable[[Experiment], Edit]] = []
     for best, uids in wanted.items():
         makers.append(_setter(uids, "kernel_initializer", best))
@@ -322,11 +327,14 @@ def _orthogonal(experiment: Experiment) -> Edit:
         name = acting.identifier if acting is not None else "linear"
         gain = _GAINS.get(name)
         if gain is None:
-            refused = f"{name} shrinks the error by itself, whatever the weights keep: choose another activation first"
+            refused = tr(
+                "{activation} shrinks the error by itself, whatever the weights keep: choose another activation first",
+                activation=name,
+            )
         elif _dense(row).kernel_initializer != initializers.Orthogonal(gain):
             gains.setdefault(gain, []).append(row.uid)
     if not gains:
-        raise NotApplicable(refused or "the hidden layers have orthogonal weights already")
+        raise NotApplicable(refused or tr("the hidden layers have orthogonal weights already"))
     makers = [_setter(uids, "kernel_initializer", initializers.Orthogonal(gain)) for gain, uids in gains.items()]
     output = outline.output
     if output is not None and output.trainable and _dense(output).kernel_initializer.identifier not in _SCALED:
@@ -337,14 +345,18 @@ def _orthogonal(experiment: Experiment) -> Edit:
 # Normalisation
 
 
+def _one_row() -> str:
+    return tr("a batch of one row has no deviation: BatchNormalization would give 0 whatever comes in")
+
+
 def _normalise(experiment: Experiment, kind: type[Layer], where: str) -> Edit:
     """Puts a normalisation before or after the activation of every hidden layer."""
     outline = Outline(experiment)
     if kind is layers.BatchNormalization and experiment.batch_size == 1:
-        raise NotApplicable("a batch of one row has no deviation: BatchNormalization would give 0 whatever comes in")
+        raise NotApplicable(_one_row())
     hidden = _hidden(outline)
     if _normalised(outline):
-        raise NotApplicable("the hidden layers are normalised already")
+        raise NotApplicable(tr("the hidden layers are normalised already"))
     replaced: dict[str, tuple[Layer, ...]] = {}
     for row in hidden:
         holder, dense = _holder(outline, row), _dense(row)
@@ -409,12 +421,12 @@ def _layernorm(experiment: Experiment) -> Edit:
 def _bn_first(experiment: Experiment) -> Edit:
     outline = Outline(experiment)
     if experiment.batch_size == 1:
-        raise NotApplicable("a batch of one row has no deviation: BatchNormalization would give 0 whatever comes in")
+        raise NotApplicable(_one_row())
     if outline.stack is None or not outline.dense:
-        raise NotApplicable("there is no Dense layer to put it before")
+        raise NotApplicable(tr("there is no Dense layer to put it before"))
     first = next(row for row in outline.rows if not isinstance(row.layer, layers.Flatten | layers.Dropout))
     if isinstance(first.layer, layers.BatchNormalization):
-        raise NotApplicable("the data are normalised first already")
+        raise NotApplicable(tr("the data are normalised first already"))
     found = edits.place(experiment, first.uid)
     while found.parent:
         found = edits.place(experiment, found.parent)
@@ -437,15 +449,15 @@ def _residual(experiment: Experiment) -> Edit:
     outline = Outline(experiment)
     _hidden(outline)
     if any(row.skipped for row in outline.rows):
-        raise NotApplicable("there are residual blocks already")
+        raise NotApplicable(tr("there are residual blocks already"))
     after = _with_skips(outline, experiment.layers, "")
     made = dataclasses.replace(experiment, layers=tuple(after))
     try:
         blocks = len(made.stack().residuals)
     except ValueError:
-        raise NotApplicable("no hidden layer keeps the width, so nothing can be added to its output") from None
+        raise NotApplicable(tr("no hidden layer keeps the width, so nothing can be added to its output")) from None
     if not blocks:
-        raise NotApplicable("no hidden layer keeps the width, so nothing can be added to its output")
+        raise NotApplicable(tr("no hidden layer keeps the width, so nothing can be added to its output"))
     first = edits.replace_all(experiment, made, "Residual connections")
     if _normalised(outline):
         # Behind a normalisation the size of the weights does not matter.
@@ -518,7 +530,7 @@ def _repeated(group: layers.Repeat) -> Iterator[Layer]:
 
 def _other_optimizer(experiment: Experiment, identifier: str) -> Edit:
     if experiment.optimizer.identifier == identifier:
-        raise NotApplicable(f"{identifier} is the optimizer already")
+        raise NotApplicable(tr("{optimizer} is the optimizer already", optimizer=identifier))
     return edits.choose(experiment, "", "optimizer", identifier)
 
 
@@ -533,7 +545,7 @@ def _other_optimizer(experiment: Experiment, identifier: str) -> Edit:
 def _momentum(experiment: Experiment) -> Edit:
     now = experiment.optimizer
     if isinstance(now, optimizers.SGD) and now.momentum > 0:
-        raise NotApplicable("the optimizer has momentum already")
+        raise NotApplicable(tr("the optimizer has momentum already"))
     kept = {name: getattr(now, name) for name in ("clipvalue", "clipnorm", "global_clipnorm")}
     return edits.set_field(experiment, "", "optimizer", optimizers.SGD(0.01, momentum=0.9, nesterov=True, **kept))
 
@@ -589,7 +601,7 @@ def _nadam(experiment: Experiment) -> Edit:
 def _constant_rate(experiment: Experiment) -> float:
     rate = experiment.optimizer.learning_rate
     if not isinstance(rate, float):
-        raise NotApplicable("the learning rate follows a schedule")
+        raise NotApplicable(tr("the learning rate follows a schedule"))
     return rate
 
 
@@ -604,7 +616,7 @@ def _constant_rate(experiment: Experiment) -> float:
 def _rate_lower(experiment: Experiment) -> Edit:
     rate, usual = _constant_rate(experiment), experiment.optimizer.default_rate
     if rate <= 1e-5 * usual:
-        raise NotApplicable("the learning rate is as good as 0")
+        raise NotApplicable(tr("the learning rate is as good as 0"))
     return edits.set_field(experiment, "", "optimizer.learning_rate", min(rate / 10, usual))
 
 
@@ -619,7 +631,7 @@ def _rate_lower(experiment: Experiment) -> Edit:
 def _rate_higher(experiment: Experiment) -> Edit:
     rate, usual = _constant_rate(experiment), experiment.optimizer.default_rate
     if rate >= 100 * usual:
-        raise NotApplicable("the learning rate is very high already")
+        raise NotApplicable(tr("the learning rate is very high already"))
     return edits.set_field(experiment, "", "optimizer.learning_rate", max(10 * rate, usual / 10))
 
 
@@ -643,7 +655,7 @@ def _clip(experiment: Experiment, field: str, limit: float) -> Edit:
     for name in ("clipvalue", "clipnorm", "global_clipnorm"):
         value = getattr(experiment.optimizer, name)
         if value is not None:
-            raise NotApplicable(f"gradients are clipped already ({name} {value:g})")
+            raise NotApplicable(tr("gradients are clipped already ({name} {value:g})", name=name, value=value))
     return edits.set_field(experiment, "", f"optimizer.{field}", limit)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from gradsim.diagnose.evidence import context
 from gradsim.engine.trainer import Chunk, Snapshot, Trainer
+from gradsim.i18n import mark, tr
 from gradsim.model.experiment import Experiment
 from gradsim.model.stack import Placed, Stack
 from gradsim.nn.spec import fields_of, to_json
@@ -144,7 +145,7 @@ def _layer_differences(a: Placed, b: Placed, a_skipped: bool, b_skipped: bool) -
     if a.trainable != b.trainable:
         found += (FieldDifference("trainable", "Trainable", a.trainable, b.trainable),)
     if a_skipped != b_skipped:
-        found += (FieldDifference("skipped", "Residual", a_skipped, b_skipped),)
+        found += (FieldDifference("skipped", mark("Residual"), a_skipped, b_skipped),)
     return found
 
 
@@ -162,12 +163,17 @@ class Twins:
 
     def __init__(self, experiments: Sequence[Experiment], trainers: Sequence[Trainer] | None = None) -> None:
         if not 2 <= len(experiments) <= MOST:
-            raise ValueError(f"twins: must be 2 to {MOST} experiments (received {len(experiments)})")
+            raise ValueError(tr("twins: must be 2 to {most} experiments (received {n})", most=MOST, n=len(experiments)))
         self.experiments = tuple(experiments)
         self.trainers = tuple(Trainer(one) for one in experiments) if trainers is None else tuple(trainers)
         steps = {trainer.step for trainer in self.trainers}
         if len(self.trainers) != len(self.experiments) or len(steps) != 1:
-            raise ValueError(f"twins: must have a trainer each, all at the same step (received steps {sorted(steps)})")
+            raise ValueError(
+                tr(
+                    "twins: must have a trainer each, all at the same step (received steps {steps})",
+                    steps=sorted(steps),
+                )
+            )
         self.recorders = tuple(
             Recorder(
                 trainer.layer_table,
@@ -209,7 +215,9 @@ class Twins:
         """
         steps = {snapshot.step for snapshot in snapshots}
         if len(snapshots) != len(self.trainers) or len(steps) != 1:
-            raise ValueError(f"twins: must be one snapshot each, of one step (received steps {sorted(steps)})")
+            raise ValueError(
+                tr("twins: must be one snapshot each, of one step (received steps {steps})", steps=sorted(steps))
+            )
         for trainer, snapshot, recorder in zip(self.trainers, snapshots, self.recorders, strict=True):
             trainer.restore(snapshot)
             recorder.rewind(snapshot.step)
@@ -246,7 +254,10 @@ def fork(original: Trainer, snapshot: Snapshot, experiment: Experiment) -> Fork:
     wrong = [one.field for one in found.fields if one.field in (*BATCHES, "dtype")]
     if wrong:
         raise ValueError(
-            f"fork: data, batch size, seed, shuffle and number format must be the same ({', '.join(wrong)})"
+            tr(
+                "fork: data, batch size, seed, shuffle and number format must be the same ({names})",
+                names=", ".join(wrong),
+            )
         )
     trainer = Trainer(experiment, stop_on_nonfinite=original.stop_on_nonfinite)
     matched = {b: a for a, b in found.pairs}

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from gradsim.i18n import tr
 from gradsim.model.stack import Placed, Stack
 from gradsim.nn import activations, initializers, layers, losses
 from gradsim.nn.initializers import Initializer
@@ -197,7 +198,7 @@ class Propagation:
                 placed = self.stack.layers[node]
                 trace = self._row(placed, signal)
                 if not trace.output.unknown and trace.output.square > LARGEST:
-                    trace.reason = "the values overflow every number format here"
+                    trace.reason = tr("the values overflow every number format here")
                     trace.output = replace(trace.output, unknown=placed.name)
                 self.traces.append(trace)
                 signal = trace.output
@@ -208,7 +209,7 @@ class Propagation:
         trace = Trace(placed.name, x, x, x)
         activation = layer.applied()
         if placed.index in self.unknown:
-            trace.reason = self.unknown[placed.index]
+            trace.reason = tr(self.unknown[placed.index])
             units = math.prod(placed.output_shape)
             trace.pre = trace.output = replace(x, kind="values", units=units, source=None, unknown=placed.name)
             if activation is not None:
@@ -230,7 +231,7 @@ class Propagation:
             case _ if activation is not None:
                 self._activate(trace, activation)
             case _:
-                trace.reason = f"theory has no formula for {layer.identifier}"
+                trace.reason = tr("theory has no formula for {layer}", layer=layer.identifier)
                 trace.output = replace(x, kind="values", source=None, unknown=placed.name)
         return trace
 
@@ -259,10 +260,13 @@ class Propagation:
         weight = distribution(initializer, fan_in, fan_out)
         if bias is None or weight is None or weight[0] != 0:
             trace.reason = (
-                f"{describe(initializer)}: the weights are not independent draws around zero, so that the units of "
-                "the layer do the same thing"
+                tr(
+                    "{initializer}: the weights are not independent draws around zero, so that the units of the "
+                    "layer do the same thing",
+                    initializer=describe(initializer),
+                )
                 if bias is not None
-                else "the biases are not independent draws"
+                else tr("the biases are not independent draws")
             )
             return Signal(math.nan, math.nan, math.nan, "values", fan_out, x.deviation)
         trace.kernel = weight[1]
@@ -311,10 +315,10 @@ class Propagation:
         x: Signal,
     ) -> Signal:
         if fan_in != fan_out:
-            trace.reason = "an identity that is not square leaves units out or without input"
+            trace.reason = tr("an identity that is not square leaves units out or without input")
             return replace(x, kind="values", units=fan_out)
         if bias != (0.0, 0.0):
-            trace.reason = "an identity with biases: the values are of no known distribution"
+            trace.reason = tr("an identity with biases: the values are of no known distribution")
             return replace(x, kind="values")
         trace.kernel = initializer.gain**2 / fan_out
         trace.isometric = True
@@ -332,11 +336,11 @@ class Propagation:
         """Whether theory can't follow the row's activation; says why."""
         z = trace.pre
         if z.unknown:
-            trace.bent = f"what reaches its activation is unknown, because of {z.unknown}"
+            trace.bent = tr("what reaches its activation is unknown, because of {layer}", layer=z.unknown)
         elif z.kind == "data":
-            trace.bent = "an activation right on the data, whose distribution can be anything"
+            trace.bent = tr("an activation right on the data, whose distribution can be anything")
         elif z.kind == "values":
-            trace.bent = "an activation on values that no Dense layer has mixed: they are not normally distributed"
+            trace.bent = tr("an activation on values that no Dense layer has mixed: they are not normally distributed")
         if trace.bent:
             trace.output = replace(z, kind="values", source=None, unknown=z.unknown or trace.name)
         return bool(trace.bent)
@@ -356,7 +360,7 @@ class Propagation:
             source = (curve, z.mean, _rounded(z.variance), correlation)
             m = expectations.normal(*source)
             if z.kind == "sum":
-                trace.note = "estimated as if the sum in front of it were normally distributed"
+                trace.note = tr("estimated as if the sum in front of it were normally distributed")
         trace.moments = m
         c = z.correlation
         # Excess of pairs is nearly linear in the squared correlation.
@@ -404,7 +408,7 @@ class Propagation:
         x = trace.input
         found = distribution(layer.alpha_initializer, x.units, x.units)
         if found is None or found[1] != 0:
-            trace.bent = "slopes drawn at random: every unit has a curve of its own"
+            trace.bent = tr("slopes drawn at random: every unit has a curve of its own")
             trace.output = replace(x, kind="values", source=None, unknown=x.unknown or trace.name)
         else:
             self._bend(trace, Curve(None, found[0]))
@@ -432,15 +436,17 @@ class Propagation:
         output = Signal(0.0, 0.0, 0.0, "sphere", x.units, self.zero(), rows=rows)
         if rows == 1:
             trace.precision = 0.0
-            trace.note = "over a batch of one row the output is zero and so is every gradient below"
+            trace.note = tr("over a batch of one row the output is zero and so is every gradient below")
             trace.output = replace(output, kind="normal")
             return
         if rows <= 3:
-            trace.reason = f"over {rows} rows the deviation can come close to 0, and the gradient has no finite mean"
+            trace.reason = tr(
+                "over {rows} rows the deviation can come close to 0, and the gradient has no finite mean", rows=rows
+            )
             trace.output = replace(output, kind="values", unknown=trace.name)
             return
         if x.unknown or math.isnan(x.spread):
-            trace.reason = f"what reaches this layer is unknown, because of {x.unknown or 'the rows'}"
+            trace.reason = _unknown(x.unknown or tr("the rows"))
             known = x.kind == "normal"
             trace.output = replace(output, square=1.0, product=-1 / (rows - 1), unknown="" if known else x.unknown)
             return
@@ -464,7 +470,7 @@ class Propagation:
         wobble = max(0.0, x.likeness - (x.product / x.square) ** 2) if x.square else 0.0
         left = x.square / spread if spread > 0 else 0.0
         if x.wobble * left**2 > FEW_DIRECTIONS:
-            trace.note = (
+            trace.note = tr(
                 "the rows of a batch differ along a few directions only, and the gradient below is somewhat larger"
             )
         trace.output = replace(
@@ -482,11 +488,11 @@ class Propagation:
         output = Signal(0.0, 0.0, 0.0, "normal", x.units, self.zero())
         if x.units == 1:
             trace.share, trace.precision = 1.0, 0.0
-            trace.note = "over one unit the output is zero and so is every gradient below"
+            trace.note = tr("over one unit the output is zero and so is every gradient below")
             trace.output = output
             return
         if x.unknown:
-            trace.reason = f"what reaches this layer is unknown, because of {x.unknown}"
+            trace.reason = _unknown(x.unknown)
             known = x.kind == "normal"
             trace.output = replace(output, square=1.0, product=math.nan, unknown="" if known else x.unknown)
             return
@@ -510,12 +516,10 @@ class Propagation:
     def _sum(self, block: Block, x: Signal, inside: Signal) -> Signal:
         """What leaves a residual block."""
         if x.unknown or inside.unknown or not self._mixes(block):
-            return replace(inside, kind="values", unknown=x.unknown or inside.unknown or "the residual block")
+            return replace(inside, kind="values", unknown=x.unknown or inside.unknown or tr("the residual block"))
         cross = x.mean * inside.mean
         if inside.mean:
-            self.traces[
-                block.stop - 1
-            ].note = (
+            self.traces[block.stop - 1].note = tr(
                 "blocks that add values of one sign build up a common mean, and the gradient grows somewhat steeper"
             )
         square = x.square + inside.square + 2 * cross
@@ -553,7 +557,7 @@ class Propagation:
             if chain.unstable:
                 for row in chain.sized:
                     if not self.traces[row].bent:
-                        self.traces[row].bent = (
+                        self.traces[row].bent = tr(
                             "no stable point: this activation keeps no size of the signal, so that chance "
                             "differences between networks grow from layer to layer"
                         )
@@ -574,7 +578,7 @@ class Propagation:
         if not self._mixes(block):
             # Without independent weights inside, the two ways don't add up like independent ones.
             branch = math.nan
-            inner = replace(inner, level=math.nan, told=False, blame=inner.blame or "the residual block")
+            inner = replace(inner, level=math.nan, told=False, blame=inner.blame or tr("the residual block"))
         factor = math.nan if math.isnan(branch) else float(np.logaddexp(0.0, branch))
         self.block_factors[block] = factor
         share = math.exp(branch - factor) if branch > -math.inf else 0.0
@@ -704,7 +708,7 @@ class Propagation:
             variance = variance - persistent
             shift -= persistent[0] / 2
         if lucky > LUCKY and not trace.bent:
-            trace.bent = (
+            trace.bent = tr(
                 "nearly all units are saturated, fewer than one in the layer passes a gradient on: chance decides"
             )
         if shared:
@@ -897,6 +901,10 @@ def mixed(pair: float, single: float, alike: float) -> float:
 def _product(level: float, factor: float) -> float:
     """The level times a factor, both as ln: exactly 0 stays so, whatever the factor."""
     return -math.inf if level == -math.inf or factor == -math.inf else level + factor
+
+
+def _unknown(layer: str) -> str:
+    return tr("what reaches this layer is unknown, because of {layer}", layer=layer)
 
 
 def describe(initializer: Initializer) -> str:

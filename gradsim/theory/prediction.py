@@ -10,14 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gradsim.i18n import mark, tr
 from gradsim.model.stack import Placed, Stack
 from gradsim.nn import activations, layers, losses
 from gradsim.nn.spec import fields_of
 from gradsim.theory.meanfield import Propagation, Trace, describe
 from gradsim.theory.signals import Block, Floats, Inputs, Node, Targets
 
-TRAINED = "its weights are trained: theory knows only freshly drawn ones"
-GIVEN = "its weights were given: theory knows only freshly drawn ones"
+TRAINED = mark("its weights are trained: theory knows only freshly drawn ones")
+GIVEN = mark("its weights were given: theory knows only freshly drawn ones")
 
 BAND = 2.0
 """Half the width of the band in deviations: about 95 of 100 networks lie inside."""
@@ -192,12 +193,12 @@ def _row(placed: Placed, trace: Trace) -> Row:
     label = _label(placed.layer)
     own = trace.reason or trace.bent
     if own:
-        return Row(placed.name, None, f"{label}: {own}", own, trace.note)
+        return Row(placed.name, None, tr("{label}: {reason}", label=label, reason=own), own, trace.note)
     log10 = trace.factor / (2 * LN10)
     reason = None
     if math.isnan(trace.entry.level) or not trace.entry.told:
-        reason = f"the gradient that reaches it is unknown, because of {trace.entry.blame}"
-    text = f"{label}: x{short(log10)}" if label else ""
+        reason = tr("the gradient that reaches it is unknown, because of {layer}", layer=trace.entry.blame)
+    text = tr("{label}: x{factor}", label=label, factor=short(log10)) if label else ""
     return Row(placed.name, _power(log10), text, reason, trace.note)
 
 
@@ -214,11 +215,11 @@ def _label(layer: layers.Layer) -> str:
         case layers.Activation():
             return layer.activation.identifier
         case layers.BatchNormalization():
-            return "batch norm"
+            return tr("batch norm")
         case layers.LayerNormalization():
-            return "layer norm"
+            return tr("layer norm")
         case layers.Dropout():
-            return f"dropout({layer.rate:g})"
+            return tr("dropout({rate:g})", rate=layer.rate)
         case layers.LeakyReLU() | layers.PReLU() | layers.ELU():
             return layer.identifier
     return ""
@@ -246,7 +247,7 @@ def _labels(stack: Stack, nodes: Sequence[Node]) -> str:
     words: list[str] = []
     for node in nodes:
         if isinstance(node, Block):
-            words += ["residual", *_labels(stack, node.children).split(" + ")]
+            words += [tr("residual"), *_labels(stack, node.children).split(" + ")]
         else:
             words += _label(stack.layers[node].layer).split(" + ")
     found = [word for word in dict.fromkeys(words) if word]
@@ -296,14 +297,17 @@ def _run(stack: Stack, flow: Propagation, nodes: Sequence[Node], rounds: int) ->
     logs = [flow.factor(node) / (2 * LN10) for node in nodes]
     total = math.nan if reason else sum(logs)
     if math.isnan(total):
-        reason = reason or "its two ways are not independent"
-        return Run(start, stop, rounds, None, math.nan, f"{label}: {reason}")
+        reason = reason or tr("its two ways are not independent")
+        return Run(start, stop, rounds, None, math.nan, tr("{label}: {reason}", label=label, reason=reason))
     period, middle = len(nodes) // rounds, rounds // 2
     each = sum(logs[middle * period : (middle + 1) * period])
-    word = "block" if isinstance(nodes[0], Block) or len(nodes) > rounds else "layer"
-    text = f"{label}: x{short(each)} a {word}"
-    if rounds > 1:
-        text += f"; {rounds} {word}s: {short(total)}"
+    values = {"label": label, "each": short(each), "n": rounds, "total": short(total)}
+    if rounds == 1:
+        text = tr("{label}: x{each} a block", **values)
+    elif isinstance(nodes[0], Block) or len(nodes) > rounds:
+        text = tr("{label}: x{each} a block; {n} blocks: {total}", **values)
+    else:
+        text = tr("{label}: x{each} a layer; {n} layers: {total}", **values)
     return Run(start, stop, rounds, _power(each), total, text)
 
 
