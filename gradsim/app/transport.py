@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSizePolicy, QTool
 
 from gradsim.app import icons, theme
 from gradsim.app.actions import Actions
-from gradsim.app.session import PHASE_SECONDS, SPEEDS, Session
+from gradsim.app.player import PHASE_SECONDS, SPEEDS, Player
 from gradsim.engine.runner import PHASES, Phase
 from gradsim.i18n import tr
 from gradsim.telemetry.quantities import LAYER_COLUMNS, STEP_COLUMNS
@@ -93,7 +93,7 @@ def account(phase: Phase, layers: tuple[Layer, ...]) -> str:
 class Phases(QWidget):
     """The five phases of a step in a row; the one that was just computed is marked."""
 
-    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+    def __init__(self, session: Player, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.session = session
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
@@ -150,7 +150,7 @@ BUTTONS = (
 class Transport(QWidget):
     """Buttons and speed in one row; in slow motion a second one with the phases."""
 
-    def __init__(self, session: Session, actions: Actions, parent: QWidget | None = None) -> None:
+    def __init__(self, session: Player, actions: Actions, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.session, self.actions_ = session, actions
         self.setAccessibleName(tr("Transport bar"))

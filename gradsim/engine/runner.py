@@ -1,4 +1,7 @@
-"""The training thread: takes commands, moves a trainer in short pieces, says what came of it. Knows no window.
+"""The training thread: takes commands, moves trainers in short pieces, says what came of it. Knows no window.
+
+It trains one experiment, or several that keep step with each other: every command acts on all of them, and between
+two pieces all have done the same number of steps.
 
 Commands may be given from any thread and return at once. What happens is told in two ways: :attr:`Runner.status` is
 one immutable value, replaced whole, to be read at any time; rare things are events, fetched with :meth:`Runner.drain`
@@ -79,7 +82,7 @@ class Phase:
 
 @dataclasses.dataclass(frozen=True)
 class Status:
-    """Where the run stands.
+    """Where the run stands; of several trainings that keep step, speed and memory are those of all together.
 
     Attributes:
         run: Number of the run, counted up by every :meth:`Runner.prepare`.
@@ -105,13 +108,20 @@ class Status:
 
 
 @dataclasses.dataclass(frozen=True)
-class Prepared:
-    """A run can begin: its stack and the recorder that it writes into."""
+class Track:
+    """One training of a run: its stack and the recorder that it writes into."""
 
-    run: int
     experiment: Experiment
     stack: Stack
     recorder: Recorder
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """A run can begin: what it trains, the first one before those that keep step with it."""
+
+    run: int
+    tracks: tuple[Track, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,6 +177,34 @@ class _Question:
     number: int
     function: Callable[[Trainer], Any]
     step: int | None
+    place: int
+
+
+class _Lane:
+    """One training of the run, with all that its past can be computed from."""
+
+    def __init__(self, trainer: Trainer, recorder: Recorder, checkpoint_bytes: int) -> None:
+        self.experiment = trainer.experiment
+        self.trainer, self.recorder = trainer, recorder
+        self.snapshots = Snapshots(checkpoint_bytes)
+        self.live: list[tuple[int, Optimizer]] = [(0, trainer.experiment.optimizer)]
+        self.viewer: Trainer | None = None
+        self.unrecorded: list[Chunk] = []
+
+    def flush(self) -> None:
+        """Records what has been computed since the last time."""
+        chunks, self.unrecorded = self.unrecorded, []
+        if len(chunks) == 1:
+            self.recorder.append(chunks[0].layers, chunks[0].steps)
+        elif chunks:
+            self.recorder.append(
+                np.concatenate([chunk.layers for chunk in chunks]), np.concatenate([chunk.steps for chunk in chunks])
+            )
+
+    @property
+    def nbytes(self) -> int:
+        viewer = 0 if self.viewer is None else self.viewer.nbytes
+        return self.trainer.nbytes + viewer + self.recorder.nbytes + self.snapshots.nbytes
 
 
 class Snapshots:
@@ -223,13 +261,13 @@ class Snapshots:
 
 
 class Runner:
-    """Owns a thread and the trainer that it moves.
+    """Owns a thread and the trainers that it moves.
 
     Args:
         notify: Called from the thread when events are waiting to be drained.
-        recorder_bytes: Memory of the recorder of each run.
-        checkpoint_bytes: Memory of the snapshots.
-        stop_on_nonfinite: Pause behind the first NaN or Inf.
+        recorder_bytes: Memory of the recorders of a run.
+        checkpoint_bytes: Memory of the snapshots of a run.
+        stop_on_nonfinite: Pause behind the first NaN or Inf; of several trainings, once all of them have one.
     """
 
     def __init__(
@@ -240,7 +278,7 @@ class Runner:
         checkpoint_bytes: int = CHECKPOINT_BYTES,
         stop_on_nonfinite: bool = True,
     ) -> None:
-        self.recorder_bytes = recorder_bytes
+        self.recorder_bytes, self.checkpoint_bytes = recorder_bytes, checkpoint_bytes
         self.stop_on_nonfinite = stop_on_nonfinite
         self.status = Status()
         self._notify = notify
@@ -254,12 +292,7 @@ class Runner:
         self._numbers = itertools.count(1)
 
         # Below: the thread's own.
-        self._trainer: Trainer | None = None
-        self._viewer: Trainer | None = None
-        self._recorder: Recorder | None = None
-        self._experiment: Experiment | None = None
-        self._snapshots = Snapshots(checkpoint_bytes)
-        self._live: list[tuple[int, Optimizer]] = []
+        self._lanes: tuple[_Lane, ...] = ()
         self._questions: dict[object, _Question] = {}
         self._run = 0
         self._state: State = "empty"
@@ -274,7 +307,6 @@ class Runner:
         self._meter: deque[tuple[float, int]] = deque()
         self._snapshot_due = 0.0
         self._limited = False
-        self._unrecorded: list[Chunk] = []
         self._recorded_at = 0.0
         self._measured = (0.0, 0)
         self._thread = threading.Thread(target=self._work, name="gradsim-runner", daemon=True)
@@ -284,12 +316,27 @@ class Runner:
 
     def prepare(self, experiment: Experiment, *, play: bool = False, weights: Sequence[Any] | None = None) -> int:
         """Leaves the present run and prepares one of this experiment, from its seed; returns its number."""
+        return self.prepare_all(
+            lambda: [Trainer(experiment, weights, stop_on_nonfinite=self.stop_on_nonfinite)],
+            dtypes=(experiment.dtype,),
+            play=play,
+        )
+
+    def prepare_all(self, make: Callable[[], Sequence[Trainer]], *, dtypes: Sequence[str], play: bool = False) -> int:
+        """Leaves the present run and prepares one of several trainings that keep step; returns its number.
+
+        Args:
+            make: Gives their trainers, all at the same step, the first one the one whose epochs are counted; called
+                in the thread. Those of several must not stop at a NaN or Inf by themselves.
+            dtypes: The number formats that they compute in.
+            play: Run at once.
+        """
         with self._condition:
             run = next(self._runs)
             self._wanted_run = run
             # What was asked of the old run has no meaning for the new one.
             self._commands.clear()
-            self._commands.append(lambda: self._prepare(run, experiment, play, weights))
+            self._commands.append(lambda: self._prepare(run, make, tuple(dtypes), play))
             self._condition.notify()
         return run
 
@@ -332,7 +379,7 @@ class Runner:
         self._send(lambda: self._set_rate(steps_per_second))
 
     def set_slow(self, on: bool, phase_seconds: float | None = None) -> None:
-        """Takes steps apart, one phase every ``phase_seconds`` while playing."""
+        """Takes steps apart, one phase every ``phase_seconds`` while playing; only where a single one is trained."""
         self._send(lambda: self._set_slow(on, phase_seconds))
 
     def set_stop_on_nonfinite(self, on: bool) -> None:
@@ -340,25 +387,27 @@ class Runner:
 
         def change() -> None:
             self.stop_on_nonfinite = on
-            if self._trainer is not None:
-                self._trainer.stop_on_nonfinite = on
+            if len(self._lanes) == 1:
+                self._lanes[0].trainer.stop_on_nonfinite = on
 
         self._send(change)
 
     def apply_live(self, optimizer: Optimizer) -> None:
-        """Changes learning rate, clipping or schedule from the next step on; weights stay."""
+        """Changes learning rate, clipping or schedule of the first training from the next step on; weights stay."""
         self._send(lambda: self._apply_live(optimizer))
 
-    def ask(self, key: object, function: Callable[[Trainer], Any], step: int | None = None) -> int:
+    def ask(self, key: object, function: Callable[[Trainer], Any], step: int | None = None, place: int = 0) -> int:
         """Has a function look at the trainer between two chunks; an :class:`Answer` of the returned number follows.
 
         Args:
             key: A question of the same key that still waits is dropped.
             function: Short; must copy what it gives.
-            step: The moment behind this step (counted from 0), computed again if it is past; None is now.
+            step: The moment behind this step (counted from 0; -1 is before the first), computed again if it is past;
+                None is now.
+            place: Which of several trainings.
         """
         number = next(self._numbers)
-        self._send(lambda: self._questions.__setitem__(key, _Question(number, function, step)))
+        self._send(lambda: self._questions.__setitem__(key, _Question(number, function, step, place)))
         return number
 
     def drain(self) -> list[Event]:
@@ -413,7 +462,7 @@ class Runner:
                 continue
             except Exception as error:  # whatever it is, the window has to hear of it
                 self._fail(error)
-        self._trainer = self._viewer = self._phases = None
+        self._lanes, self._phases = (), None
 
     def _delay(self) -> float | None:
         """Seconds until there is something to do; None if only a command can bring it."""
@@ -429,9 +478,14 @@ class Runner:
             self._told = True
             self._notify()
 
+    @property
+    def _trainer(self) -> Trainer | None:
+        """The first one: all are at its step."""
+        return self._lanes[0].trainer if self._lanes else None
+
     def _publish(self) -> None:
-        trainer, recorder = self._trainer, self._recorder
-        if trainer is None or recorder is None:
+        trainer = self._trainer
+        if trainer is None:
             self.status = Status(self._run, self._state, self._slow)
             return
         self.status = Status(
@@ -443,19 +497,16 @@ class Runner:
             steps_per_epoch=trainer.steps_per_epoch,
             goal=self._goal,
             speed=self._speed(),
-            nonfinite=trainer.nonfinite,
+            nonfinite=any(lane.trainer.nonfinite for lane in self._lanes),
             memory=self._memory(),
             phase=self._phase,
         )
 
     def _memory(self) -> int:
         """Counted at most four times a second: a long record has many parts."""
-        assert self._trainer is not None and self._recorder is not None
         now = time.perf_counter()
         if self._state != "playing" or now - self._measured[0] > 0.25:
-            viewer = 0 if self._viewer is None else self._viewer.nbytes
-            memory = self._trainer.nbytes + viewer + self._recorder.nbytes + self._snapshots.nbytes
-            self._measured = (now, memory)
+            self._measured = (now, sum(lane.nbytes for lane in self._lanes))
         return self._measured[1]
 
     def _tell(self) -> None:
@@ -484,39 +535,42 @@ class Runner:
     def _leave(self, run: int) -> None:
         self._run = run
         self._state = "empty"
-        self._trainer = self._viewer = self._recorder = None
+        self._lanes = ()
         self._phases = self._phase = self._goal = None
-        self._unrecorded = []
         self._questions.clear()
         self._meter.clear()
-        self._snapshots = Snapshots(self._snapshots.most_bytes)
         self._tell()
 
-    def _prepare(self, run: int, experiment: Experiment, play: bool, weights: Sequence[Any] | None) -> None:
+    def _prepare(self, run: int, make: Callable[[], Sequence[Trainer]], dtypes: tuple[str, ...], play: bool) -> None:
         self._leave(run)
-        self._experiment = experiment
-        self._live = [(0, experiment.optimizer)]
         self._state = "preparing"
         self._tell()
-        if not kernels.is_warm((experiment.dtype,)):
-            self._compile(experiment.dtype)
+        if not kernels.is_warm(dtypes):
+            self._compile(dtypes)
         self._check()
-        trainer = Trainer(experiment, weights, stop_on_nonfinite=self.stop_on_nonfinite)
+        trainers = make()
         if not self._limited:
             # By now BLAS is loaded. A second thread of it would fight with the window for the second core, and two
             # threads lose on small layers anyway.
             threadpoolctl.threadpool_limits(1, user_api="blas")
             self._limited = True
         self._check()
-        recorder = self._new_recorder(trainer, experiment)
-        self._trainer, self._recorder = trainer, recorder
-        self._take_snapshot()
+        each = self.checkpoint_bytes // len(trainers)
+        self._lanes = tuple(
+            _Lane(trainer, self._new_recorder(trainer, self.recorder_bytes // len(trainers)), each)
+            for trainer in trainers
+        )
+        for lane in self._lanes:
+            # The first one is kept whatever it holds, so that there is always a way back.
+            lane.snapshots.add(lane.trainer.snapshot())
+        self._snapshot_due = time.perf_counter() + 0.05
         self._state = "playing" if play else "paused"
         self._restart_clock()
         self._publish()
-        self._emit(Prepared(run, experiment, trainer.stack, recorder))
+        tracks = (Track(lane.experiment, lane.trainer.stack, lane.recorder) for lane in self._lanes)
+        self._emit(Prepared(run, tuple(tracks)))
 
-    def _compile(self, dtype: str) -> None:
+    def _compile(self, dtypes: tuple[str, ...]) -> None:
         what = "Compiling the engine, on the first start only"
 
         def progress(done: int, total: int) -> None:
@@ -524,20 +578,26 @@ class Runner:
             if self._closing:
                 raise _InterruptedError
 
-        kernels.warm_up(progress, (dtype,))
+        kernels.warm_up(progress, dtypes)
         self._emit(Progress("", 0, 0))
 
-    def _new_recorder(self, trainer: Trainer, experiment: Experiment) -> Recorder:
+    @staticmethod
+    def _new_recorder(trainer: Trainer, capacity: int) -> Recorder:
+        experiment = trainer.experiment
         try:
             content: dict[str, Any] | None = file.content_of(experiment)
         except file.FileError:
             # Data in memory: the recording then can't name what it was trained on.
             content = None
-        capacity = self.recorder_bytes
         while True:
             try:
                 return Recorder(
-                    trainer.layer_table, capacity, experiment=content, dtype=experiment.dtype, seed=experiment.seed
+                    trainer.layer_table,
+                    capacity,
+                    first_step=trainer.step,
+                    experiment=content,
+                    dtype=experiment.dtype,
+                    seed=experiment.seed,
                 )
             except ValueError:
                 # So many layers that not even the shortest ring would fit.
@@ -617,10 +677,9 @@ class Runner:
             most = min(most, self._goal - trainer.step)
         elif self._rate is not None:
             most = min(most, self._owed(trainer.step))
-        before = trainer.nonfinite
-        chunk = trainer.advance_for(CHUNK_SECONDS, most)
-        self._record(chunk)
-        if trainer.nonfinite and not before and self.stop_on_nonfinite:
+        before = self._broken
+        self._record(self._advance(most))
+        if self._broken and not before and self.stop_on_nonfinite:
             self._diverge()
         elif self._goal is not None and trainer.step >= self._goal:
             self._flush()
@@ -631,6 +690,19 @@ class Runner:
         else:
             self._set_due(trainer.step)
             self._publish()
+
+    @property
+    def _broken(self) -> bool:
+        """Whether there is none left whose numbers are all finite."""
+        return all(lane.trainer.nonfinite for lane in self._lanes)
+
+    def _advance(self, at_most: int) -> list[Chunk]:
+        """About as many steps of each training as take one piece's time for all together."""
+        first, *others = (lane.trainer for lane in self._lanes)
+        if not others:
+            return [first.advance_for(CHUNK_SECONDS, at_most)]
+        count = min(at_most, _steps_in(CHUNK_SECONDS, [first, *others]))
+        return [trainer.advance_timed(count) for trainer in (first, *others)]
 
     def _owed(self, step: int) -> int:
         """How many steps the rate asks for now, at least one."""
@@ -650,36 +722,32 @@ class Runner:
             self._since = (now, step)
             self._due = now
 
-    def _record(self, chunk: Chunk) -> None:
-        trainer, recorder = self._trainer, self._recorder
-        assert trainer is not None and recorder is not None
-        self._unrecorded.append(chunk)
+    def _record(self, chunks: Sequence[Chunk]) -> None:
+        trainer = self._trainer
+        assert trainer is not None
+        for lane, chunk in zip(self._lanes, chunks, strict=True):
+            lane.unrecorded.append(chunk)
         now = time.perf_counter()
         self._meter.append((now, trainer.step))
         while len(self._meter) > 2 and now - self._meter[0][0] > 1.0:
             self._meter.popleft()
         if now - self._recorded_at >= RECORD_SECONDS or self._rate is not None:
             self._flush()
-        if self.validates(trainer):
-            self._flush()
-            metrics = trainer.evaluate(between=self._check)
-            if not np.isnan(metrics.accuracy) or not np.isnan(metrics.loss):
-                recorder.append_validation(trainer.step - 1, metrics.loss, metrics.accuracy)
-        if time.perf_counter() >= self._snapshot_due and not trainer.nonfinite:
-            self._take_snapshot()
+        for lane in self._lanes:
+            if self.validates(lane.trainer):
+                self._flush()
+                metrics = lane.trainer.evaluate(between=self._check)
+                if not np.isnan(metrics.accuracy) or not np.isnan(metrics.loss):
+                    lane.recorder.append_validation(trainer.step - 1, metrics.loss, metrics.accuracy)
+        if time.perf_counter() >= self._snapshot_due:
+            self._take_snapshots()
 
     def _flush(self) -> None:
         """Records what has been computed since the last time."""
-        chunks, self._unrecorded = self._unrecorded, []
-        if not chunks or self._recorder is None:
-            return
-        if len(chunks) == 1:
-            self._recorder.append(chunks[0].layers, chunks[0].steps)
-        else:
-            self._recorder.append(
-                np.concatenate([chunk.layers for chunk in chunks]), np.concatenate([chunk.steps for chunk in chunks])
-            )
-        self._recorded_at = time.perf_counter()
+        if any(lane.unrecorded for lane in self._lanes):
+            for lane in self._lanes:
+                lane.flush()
+            self._recorded_at = time.perf_counter()
 
     @staticmethod
     def validates(trainer: Trainer) -> bool:
@@ -687,10 +755,11 @@ class Runner:
         ended = trainer.steps_to_epoch_end == trainer.steps_per_epoch
         return ended and trainer.epoch % -(-VALIDATION_STEPS // trainer.steps_per_epoch) == 0
 
-    def _take_snapshot(self) -> None:
-        assert self._trainer is not None
+    def _take_snapshots(self) -> None:
         started = time.perf_counter()
-        self._snapshots.add(self._trainer.snapshot())
+        for lane in self._lanes:
+            if not lane.trainer.nonfinite:
+                lane.snapshots.add(lane.trainer.snapshot())
         ended = time.perf_counter()
         self._snapshot_due = ended + max(0.05, (ended - started) / SNAPSHOT_SHARE)
 
@@ -701,22 +770,23 @@ class Runner:
         return (last - first) / (until - since) if until > since else 0.0
 
     def _diverge(self) -> None:
-        assert self._trainer is not None and self._recorder is not None
         self._flush()
         self._state = "diverged"
         self._goal = None
         self._meter.clear()
-        where = self._recorder.first_nonfinite or FirstNonfinite(self._trainer.step - 1, None, "loss", "nan")
+        lane = self._lanes[0]
+        where = lane.recorder.first_nonfinite or FirstNonfinite(lane.trainer.step - 1, None, "loss", "nan")
         self._publish()
         self._emit(Diverged(self._run, where))
 
     def _apply_live(self, optimizer: Optimizer) -> None:
         trainer = self._ready()
-        if trainer is None or self._experiment is None:
+        if trainer is None:
             return
         self._finish_phases()
         trainer.apply_live(optimizer)
-        self._live = [*((at, used) for at, used in self._live if at < trainer.step), (trainer.step, optimizer)]
+        lane = self._lanes[0]
+        lane.live = [*((at, used) for at, used in lane.live if at < trainer.step), (trainer.step, optimizer)]
 
     # Slow motion
 
@@ -733,7 +803,7 @@ class Runner:
             for _ in self._phases:
                 pass
             self._phases = None
-            self._record(record)
+            self._record([record])
             self._flush()
         layers, figures = _known(trainer, name, record)
         self._phase = Phase(name, record.first_step, layers, figures)
@@ -749,7 +819,7 @@ class Runner:
                 record = self._trainer.phase_record()
             self._phases = None
             if record is not None:
-                self._record(record)
+                self._record([record])
                 self._flush()
         self._phase = None
 
@@ -767,36 +837,36 @@ class Runner:
             self._go_to(step)
 
     def _go_to(self, step: int) -> None:
-        trainer, recorder = self._trainer, self._recorder
-        assert trainer is not None and recorder is not None
         self._state = "paused"
         self._goal = None
         self._phases = self._phase = None
         self._meter.clear()
-        wanted = self._live[-1][1]
-        # From before the step, so that gradients and activations in memory are those of the last step done.
-        trainer.restore(self._snapshots.before(max(0, step - 1)))
-        for _ in self._replay(trainer, step, keep=True):
-            self._check()
-        recorder.rewind(step)
-        self._snapshots.forget_after(step)
-        self._live = [(at, used) for at, used in self._live if at < step]
-        if not self._live or self._live[-1][1] is not wanted:
-            self._live.append((step, wanted))
-        trainer.apply_live(wanted)
+        for lane in self._lanes:
+            step = max(step, lane.recorder.first_step)
+            trainer, wanted = lane.trainer, lane.live[-1][1]
+            # From before the step, so that gradients and activations in memory are those of the last step done.
+            trainer.restore(lane.snapshots.before(max(0, step - 1)))
+            for _ in self._replay(lane, trainer, step, keep=True):
+                self._check()
+            lane.recorder.rewind(step)
+            lane.snapshots.forget_after(step)
+            lane.live = [(at, used) for at, used in lane.live if at < step]
+            if not lane.live or lane.live[-1][1] is not wanted:
+                lane.live.append((step, wanted))
+            trainer.apply_live(wanted)
         self._tell()
 
-    def _replay(self, trainer: Trainer, step: int, *, keep: bool = False) -> Iterator[None]:
+    def _replay(self, lane: _Lane, trainer: Trainer, step: int, *, keep: bool = False) -> Iterator[None]:
         """Computes again up to a step, with the optimizer that was in force at each; yields every few milliseconds."""
         stop, trainer.stop_on_nonfinite = trainer.stop_on_nonfinite, False
         started, first = time.perf_counter(), trainer.step
         told = False
         try:
             while trainer.step < step:
-                in_force = [used for at, used in self._live if at <= trainer.step][-1]
+                in_force = [used for at, used in lane.live if at <= trainer.step][-1]
                 if trainer.experiment.optimizer is not in_force:
                     trainer.apply_live(in_force)
-                ends = [at for at, _ in self._live if at > trainer.step]
+                ends = [at for at, _ in lane.live if at > trainer.step]
                 most = min([step, *ends]) - trainer.step
                 if keep and step - trainer.step > DENSE:
                     most = min(most, step - trainer.step - DENSE)
@@ -804,7 +874,7 @@ class Runner:
                     most = 1
                 trainer.advance_for(CHUNK_SECONDS, most)
                 if keep and step - trainer.step <= DENSE and not trainer.nonfinite:
-                    self._snapshots.add(trainer.snapshot())
+                    lane.snapshots.add(trainer.snapshot())
                 if keep and time.perf_counter() - started > TELL_SECONDS:
                     told = True
                     self._emit(Progress("Computing again", trainer.step - first, step - first))
@@ -830,29 +900,36 @@ class Runner:
             self._emit(Answer(question.number, value))
 
     def _reply(self, question: _Question) -> tuple[bool, Any]:
-        trainer = self._trainer
-        if trainer is None:
+        if question.place >= len(self._lanes):
             return True, None
+        lane = self._lanes[question.place]
+        trainer = lane.trainer
         done = trainer.step if question.step is None else question.step + 1
         if done == trainer.step:
             return True, question.function(trainer)
-        if not 0 < done < trainer.step or self._experiment is None:
+        if not lane.recorder.first_step <= done < trainer.step:
             return True, None
-        if self._viewer is None:
+        if lane.viewer is None:
             # A trainer of its own, so that looking back never disturbs the run.
-            self._viewer = Trainer(self._experiment)
-        viewer = self._viewer
+            lane.viewer = Trainer(lane.experiment)
+            lane.viewer.restore(lane.snapshots.before(0))
+        viewer = lane.viewer
         if viewer.step != done:
-            nearest = self._snapshots.before(done - 1)
+            nearest = lane.snapshots.before(done - 1)
             if not nearest.step <= viewer.step < done:
                 viewer.restore(nearest)
             until = time.perf_counter() + CHUNK_SECONDS
-            for _ in self._replay(viewer, done):
+            for _ in self._replay(lane, viewer, done):
                 if time.perf_counter() > until:
                     break
             if viewer.step != done:
                 return False, None
         return True, question.function(viewer)
+
+
+def _steps_in(seconds: float, trainers: Sequence[Trainer]) -> int:
+    """About how many steps of all trainers together take so long: at least one."""
+    return max(1, int(seconds / sum(trainer.seconds_per_step for trainer in trainers)))
 
 
 def _known(trainer: Trainer, phase: str, record: Chunk) -> tuple[Any, Any]:

@@ -146,7 +146,7 @@ class Trainer:
         self._context[Context.SEED] = experiment.seed
         self._record = np.full((CHUNK, len(self.stack.layers), COLUMNS), np.nan)
         self._record[:, :, [LAYER_COLUMNS.index(key) for key in LAYER_COLUMNS if key.endswith(("_nan", "_inf"))]] = 0
-        self._seconds_per_step = 1e-3
+        self.seconds_per_step = 1e-3
         self.layer_table: tuple[LayerRow, ...] = self.plan.layer_table()
         self._assemble()
         self.set_weights(self.stack.initial_weights(experiment.seed) if weights is None else weights)
@@ -226,12 +226,15 @@ class Trainer:
 
     def advance_for(self, seconds: float, at_most: int = CHUNK) -> Chunk:
         """Does about as many steps as take ``seconds``: at least one, at most ``at_most``."""
-        count = max(1, min(at_most, CHUNK, int(seconds / self._seconds_per_step)))
+        return self.advance_timed(max(1, min(at_most, CHUNK, int(seconds / self.seconds_per_step))))
+
+    def advance_timed(self, steps: int) -> Chunk:
+        """As :meth:`advance`; :attr:`seconds_per_step` takes in how long it took."""
         started = time.perf_counter()
-        chunk = self.advance(count)
+        chunk = self.advance(steps)
         taken = (time.perf_counter() - started) / max(1, len(chunk))
         # Follows a slower machine at once and a faster one by and by, so that one hiccup does not stretch a call.
-        self._seconds_per_step = max(taken, self._seconds_per_step * 0.7)
+        self.seconds_per_step = max(taken, self.seconds_per_step * 0.7)
         return chunk
 
     def apply_live(self, optimizer: optimizers.Optimizer) -> None:

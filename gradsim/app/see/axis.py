@@ -6,7 +6,7 @@ import math
 
 from PySide6.QtCore import QObject, Signal
 
-from gradsim.app.session import Session
+from gradsim.app.player import Watched
 
 SMALLEST = 8.0
 """Steps of the narrowest range."""
@@ -29,7 +29,7 @@ class TimeAxis(QObject):
     """Other steps are shown."""
     following_changed = Signal(bool)
 
-    def __init__(self, session: Session, parent: QObject | None = None) -> None:
+    def __init__(self, session: Watched, parent: QObject | None = None) -> None:
         super().__init__(parent or session)
         self.session = session
         self.latest: float | None = None

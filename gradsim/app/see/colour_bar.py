@@ -34,10 +34,10 @@ from PySide6.QtWidgets import (
 )
 
 from gradsim.app import theme
+from gradsim.app.player import Watched
 from gradsim.app.see import words
 from gradsim.app.see.heatmap import PATTERNS
 from gradsim.app.see.plots import LEFT, draw_part, gutter, pen
-from gradsim.app.session import Session
 from gradsim.i18n import mark, tr
 from gradsim.telemetry.classes import MARKS, Special, State, classify
 from gradsim.telemetry.quantities import Quantity, Thresholds, definitions, quantity
@@ -66,7 +66,7 @@ _WORDS = {
 class QuantityChoice(QWidget):
     """Buttons, one click each; the rest of the quantities in a menu."""
 
-    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+    def __init__(self, session: Watched, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.session = session
         row = QHBoxLayout(self)
@@ -150,7 +150,7 @@ class QuantityChoice(QWidget):
 class Bar(QWidget):
     """The scale from its lower to its upper end, with figures and the two thresholds."""
 
-    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+    def __init__(self, session: Watched, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.session = session
         self._held: str | None = None
@@ -288,7 +288,7 @@ class Bar(QWidget):
         self.session.state.set_thresholds(self.session.state.quantity, None)
 
 
-def set_threshold(session: Session, name: str, value: float, *, snap: bool = False) -> bool:
+def set_threshold(session: Watched, name: str, value: float, *, snap: bool = False) -> bool:
     """Moves "vanishing" or "exploding" of the shown quantity, kept on its side of the neutral value.
 
     Args:
@@ -371,7 +371,7 @@ class Marks(QWidget):
 class ColourBar(QWidget):
     """Scale, marks, and the sentence that says what vanishing and exploding mean here, with its numbers to be typed."""
 
-    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+    def __init__(self, session: Watched, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.session = session
         self.bar, self.marks = Bar(session, self), Marks(self)

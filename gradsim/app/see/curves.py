@@ -14,12 +14,12 @@ from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPolygonF, QTransform
 from PySide6.QtWidgets import QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 
 from gradsim.app import theme
+from gradsim.app.player import Watched
 from gradsim.app.see import words
 from gradsim.app.see.axis import TimeAxis
 from gradsim.app.see.picture import offer_menu
 from gradsim.app.see.plots import LEFT, RIGHT, Axis, Gutter, TimePlot, gutter, mixed, pen
 from gradsim.app.see.pull import StepPull, value_of
-from gradsim.app.session import Session
 from gradsim.data import DataError
 from gradsim.i18n import mark, tr
 from gradsim.telemetry.quantities import quantity
@@ -178,7 +178,7 @@ class CurvePlot(TimePlot):
     """One quantity of the steps over the shared time axis."""
 
     def __init__(
-        self, session: Session, axis: TimeAxis, series: Series, *, bottom: bool = False, parent: QWidget | None = None
+        self, session: Watched, axis: TimeAxis, series: Series, *, bottom: bool = False, parent: QWidget | None = None
     ) -> None:
         self.series = series
         self.log = series.log
@@ -388,7 +388,7 @@ class CurvePlot(TimePlot):
 class Curves(QWidget):
     """The curves one below the other; each can be folded away."""
 
-    def __init__(self, session: Session, axis: TimeAxis, parent: QWidget | None = None) -> None:
+    def __init__(self, session: Watched, axis: TimeAxis, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.session, self.axis = session, axis
         self.plots = {series.key: CurvePlot(session, axis, series) for series in SERIES}
@@ -468,7 +468,7 @@ class Curves(QWidget):
         self.plots["accuracy"].setVisible(has and button.isChecked())
 
 
-def _is_regression(session: Session) -> bool:
+def _is_regression(session: Watched) -> bool:
     try:
         return session.experiment.data.signature().task == "regression"
     except DataError:

@@ -12,13 +12,13 @@ from PySide6.QtGui import QBrush, QColor, QFontMetricsF, QImage, QPainter, QTran
 from PySide6.QtWidgets import QWidget
 
 from gradsim.app import theme
+from gradsim.app.player import Watched
 from gradsim.app.see import words
 from gradsim.app.see.axis import TimeAxis
 from gradsim.app.see.picture import offer_menu
 from gradsim.app.see.plots import LEFT, RIGHT, Gutter, TimePlot, draw_part, pen
 from gradsim.app.see.pull import LayerPull, extreme
 from gradsim.app.see.rows import Band, RowLayout, RowSpace
-from gradsim.app.session import Session
 from gradsim.i18n import tr
 from gradsim.telemetry.classes import MARKS, Special, State, states
 from gradsim.telemetry.quantities import quantity
@@ -335,7 +335,7 @@ class Heatmap(TimePlot):
     rows_moved = Signal()
     """The rows lie elsewhere: scrolled, or in another layout or size."""
 
-    def __init__(self, session: Session, axis: TimeAxis, space: RowSpace, parent: QWidget | None = None) -> None:
+    def __init__(self, session: Watched, axis: TimeAxis, space: RowSpace, parent: QWidget | None = None) -> None:
         self.space = space
         self.pull: LayerPull | None = None
         self.now: Now | None = None

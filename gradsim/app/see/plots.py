@@ -12,9 +12,9 @@ from PySide6.QtGui import QColor, QFocusEvent, QImage, QKeyEvent, QPaintEngine, 
 from PySide6.QtWidgets import QFrame, QGraphicsItem, QWidget
 
 from gradsim.app import theme
+from gradsim.app.player import Watched
 from gradsim.app.see import words
 from gradsim.app.see.axis import TimeAxis
-from gradsim.app.session import Session
 from gradsim.i18n import tr
 
 LEFT = 62
@@ -266,7 +266,7 @@ class TimePlot(Plot):
 
     def __init__(
         self,
-        session: Session,
+        session: Watched,
         axis: TimeAxis,
         *,
         left: pg.AxisItem | None = None,

@@ -10,13 +10,13 @@ from PySide6.QtGui import QColor, QFontMetricsF, QImage, QKeyEvent, QMouseEvent,
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from gradsim.app import theme
+from gradsim.app.player import Watched
 from gradsim.app.see import words
 from gradsim.app.see.axis import TimeAxis
 from gradsim.app.see.picture import offer_menu
 from gradsim.app.see.plots import LEFT, RIGHT, draw_part, faded, gutter, pen
 from gradsim.app.see.pull import LayerPull
 from gradsim.app.see.rows import RowSpace
-from gradsim.app.session import Session
 from gradsim.i18n import tr, tr_n
 from gradsim.telemetry.quantities import quantity
 
@@ -33,7 +33,7 @@ class Strip(QWidget):
     """
 
     def __init__(
-        self, session: Session, axis: TimeAxis, space: RowSpace | None = None, parent: QWidget | None = None
+        self, session: Watched, axis: TimeAxis, space: RowSpace | None = None, parent: QWidget | None = None
     ) -> None:
         super().__init__(parent)
         self.session, self.axis, self.space = session, axis, space or RowSpace()
@@ -282,7 +282,7 @@ class TimeLine(QWidget):
     replaying_changed = Signal(bool)
 
     def __init__(
-        self, session: Session, axis: TimeAxis, space: RowSpace | None = None, parent: QWidget | None = None
+        self, session: Watched, axis: TimeAxis, space: RowSpace | None = None, parent: QWidget | None = None
     ) -> None:
         super().__init__(parent)
         self.session, self.axis = session, axis

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
-from gradsim.app.session import TEXT_FRAMES, Session, SlowTick
+from gradsim.app.player import TEXT_FRAMES, SlowTick
+from gradsim.app.session import Session
 from gradsim.engine.trainer import Trainer
 from gradsim.model import bundled, edits
 from gradsim.model.file import FileError

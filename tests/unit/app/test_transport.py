@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
-from gradsim.app.session import SPEEDS
+from gradsim.app.player import SPEEDS
 from gradsim.app.slow import SHOWN, values
 from gradsim.app.transport import account, number
 from gradsim.app.window import MainWindow

@@ -113,7 +113,7 @@ def test_that_steps_in_the_thread_are_those_of_the_trainer_alone(watched: Watche
     watched.arrive(40)
     alone = straight(small(), 40)
     assert all(np.array_equal(a, b) for a, b in zip(watched.weights(), alone.weights(), strict=True))
-    assert prepared.recorder.stop == 40
+    assert prepared.tracks[0].recorder.stop == 40
 
 
 def test_that_going_back_gives_the_weights_and_the_record_of_before(watched: Watched) -> None:
@@ -122,7 +122,7 @@ def test_that_going_back_gives_the_weights_and_the_record_of_before(watched: Wat
     watched.arrive(60)
     watched.runner.back(23)
     watched.arrive(37)
-    assert prepared.recorder.stop == 37
+    assert prepared.tracks[0].recorder.stop == 37
     alone = straight(small(), 37)
     assert all(np.array_equal(a, b) for a, b in zip(watched.weights(), alone.weights(), strict=True))
     watched.runner.step(23)
@@ -153,7 +153,7 @@ def test_that_a_learning_rate_changed_on_the_way_is_computed_again_as_it_was(wat
     watched.runner.rewind(45)
     watched.arrive(45)
     assert all(np.array_equal(a, b) for a, b in zip(watched.weights(), expected.weights(), strict=True))
-    rates = prepared.recorder.recording()["learning_rate"]
+    rates = prepared.tracks[0].recorder.recording()["learning_rate"]
     assert rates[29] == 0.1
     assert rates[30] == 0.5
 
@@ -169,7 +169,7 @@ def test_that_the_new_learning_rate_stays_when_one_goes_back_before_its_change(w
     watched.arrive(5)
     watched.runner.step()
     watched.arrive(6)
-    assert prepared.recorder.recording()["learning_rate"][5] == 0.5
+    assert prepared.tracks[0].recorder.recording()["learning_rate"][5] == 0.5
     expected = straight(small(), 5)
     expected.apply_live(optimizers.SGD(0.5))
     expected.advance(1)
@@ -181,7 +181,7 @@ def test_that_an_epoch_ends_with_a_validation(watched: Watched) -> None:
     watched.runner.run_epoch()
     per_epoch = len(Trainer(small()).dataset.x_train) // 8
     watched.arrive(per_epoch)
-    validation = prepared.recorder.recording().validation
+    validation = prepared.tracks[0].recorder.recording().validation
     assert list(validation.step) == [per_epoch - 1]
     assert np.isfinite(validation.val_loss).all()
     assert watched.runner.status.epoch == 1
@@ -191,7 +191,7 @@ def test_that_epochs_of_a_single_step_are_not_all_validated(watched: Watched) ->
     prepared = watched.prepare(small(batch_size=None))
     watched.runner.step(130)
     watched.arrive(130)
-    assert list(prepared.recorder.recording().validation.step) == [63, 127]
+    assert list(prepared.tracks[0].recorder.recording().validation.step) == [63, 127]
 
 
 def test_that_the_speed_limit_holds(watched: Watched) -> None:
@@ -222,11 +222,11 @@ def test_that_the_first_nonfinite_value_pauses_the_run_and_play_goes_on(watched:
     diverged = watched.next(Diverged)
     assert watched.runner.status.state == "diverged"
     assert watched.runner.status.nonfinite
-    assert diverged.where == prepared.recorder.first_nonfinite
-    assert prepared.recorder.stop == diverged.where.step + 1
+    assert diverged.where == prepared.tracks[0].recorder.first_nonfinite
+    assert prepared.tracks[0].recorder.stop == diverged.where.step + 1
     watched.runner.play(until=diverged.where.step + 20)
     watched.arrive(diverged.where.step + 20)
-    assert prepared.recorder.first_nonfinite == diverged.where
+    assert prepared.tracks[0].recorder.first_nonfinite == diverged.where
 
 
 def test_that_the_step_before_a_divergence_is_finite(watched: Watched) -> None:
@@ -235,7 +235,7 @@ def test_that_the_step_before_a_divergence_is_finite(watched: Watched) -> None:
     watched.runner.rewind(where.step)
     watched.arrive(where.step)
     assert not watched.runner.status.nonfinite
-    assert prepared.recorder.first_nonfinite is None
+    assert prepared.tracks[0].recorder.first_nonfinite is None
     assert all(np.isfinite(array).all() for array in watched.weights())
     watched.runner.play()
     assert watched.next(Diverged).where == where
@@ -246,7 +246,7 @@ def test_that_a_run_can_be_told_not_to_pause_at_a_nonfinite_value(watch: Callabl
     prepared = watched.prepare(exploding())
     watched.runner.step(60)
     watched.arrive(60)
-    assert prepared.recorder.first_nonfinite is not None
+    assert prepared.tracks[0].recorder.first_nonfinite is not None
 
 
 def test_that_five_phases_make_the_step_that_one_step_makes(watched: Watched) -> None:
@@ -263,7 +263,7 @@ def test_that_five_phases_make_the_step_that_one_step_makes(watched: Watched) ->
     assert watched.runner.status.phase is None
     alone = straight(small(), 1)
     assert all(np.array_equal(a, b) for a, b in zip(watched.weights(), alone.weights(), strict=True))
-    assert prepared.recorder.stop == 1
+    assert prepared.tracks[0].recorder.stop == 1
 
 
 def test_that_a_phase_tells_what_is_known_and_nothing_else(watched: Watched) -> None:
@@ -316,7 +316,7 @@ def test_that_leaving_slow_motion_in_the_middle_completes_the_step(watched: Watc
     watched.arrive(5)
     alone = straight(small(), 5)
     assert all(np.array_equal(a, b) for a, b in zip(watched.weights(), alone.weights(), strict=True))
-    assert prepared.recorder.stop == 5
+    assert prepared.tracks[0].recorder.stop == 5
 
 
 def test_that_going_back_in_the_middle_of_a_step_drops_the_half_step(watched: Watched) -> None:
@@ -331,7 +331,7 @@ def test_that_going_back_in_the_middle_of_a_step_drops_the_half_step(watched: Wa
     assert watched.runner.status.step == 4
     alone = straight(small(), 4)
     assert all(np.array_equal(a, b) for a, b in zip(watched.weights(), alone.weights(), strict=True))
-    assert prepared.recorder.stop == 4
+    assert prepared.tracks[0].recorder.stop == 4
 
 
 def test_that_a_question_about_a_past_step_sees_the_trainer_as_it_was(watched: Watched) -> None:
@@ -381,7 +381,7 @@ def test_that_a_fault_in_the_thread_becomes_an_event_with_its_traceback(watched:
     failure = watched.next(Failure)
     assert failure.message == "on purpose"
     assert "ZeroDivisionError" in failure.details
-    assert watched.prepare(small()).recorder is not None
+    assert watched.prepare(small()).tracks[0].recorder is not None
 
 
 def test_that_data_that_cannot_be_read_are_said_in_a_sentence(watched: Watched) -> None:
@@ -444,7 +444,7 @@ def test_that_status_tells_the_memory_of_the_run(watched: Watched) -> None:
     prepared = watched.prepare(small())
     watched.runner.step(100)
     watched.arrive(100)
-    assert watched.runner.status.memory >= prepared.recorder.nbytes
+    assert watched.runner.status.memory >= prepared.tracks[0].recorder.nbytes
 
 
 def test_that_weights_can_be_given_to_start_from(watched: Watched) -> None:
@@ -486,3 +486,58 @@ def test_that_a_snapshot_of_the_same_step_is_replaced() -> None:
     kept.add(newer)
     assert len(kept) == 1
     assert kept.before(5) is newer
+
+
+def prepare_all(watched: Watched, *experiments: Experiment, **how: Any) -> Prepared:
+    watched.runner.prepare_all(
+        lambda: [Trainer(one) for one in experiments], dtypes=[one.dtype for one in experiments], **how
+    )
+    return watched.next(Prepared)
+
+
+def test_that_several_trainings_keep_step_and_are_those_of_each_alone(watched: Watched) -> None:
+    experiments = small(), small(optimizer=optimizers.Adam()), small(layers=(layers.Dense(1, "sigmoid"),))
+    prepared = prepare_all(watched, *experiments, play=True)
+    watched.until(lambda: watched.runner.status.step > 50)
+    watched.runner.pause()
+    watched.next(Moved)
+    watched.until(lambda: watched.runner.status.state == "paused")
+    step = watched.runner.status.step
+    assert [track.recorder.stop for track in prepared.tracks] == [step] * 3
+    for track, experiment in zip(prepared.tracks, experiments, strict=True):
+        alone = Trainer(experiment).advance(step)
+        assert np.array_equal(track.recorder.recording()["loss"], alone.steps[:, 0])
+
+
+def test_that_several_trainings_go_back_together(watched: Watched) -> None:
+    prepared = prepare_all(watched, small(), exploding())
+    watched.runner.step(30)
+    watched.arrive(30)
+    watched.runner.back(8)
+    watched.arrive(22)
+    assert [track.recorder.stop for track in prepared.tracks] == [22, 22]
+    before = Trainer(small())
+    before.advance(22)
+    assert all(map(np.array_equal, watched.weights(), before.weights()))
+
+
+def test_that_several_trainings_pause_once_none_has_finite_numbers_left(watched: Watched) -> None:
+    prepared = prepare_all(watched, exploding(), small())
+    watched.runner.step(200)
+    watched.arrive(200)
+    assert prepared.tracks[0].recorder.first_nonfinite is not None
+    assert watched.runner.status.nonfinite
+    prepare_all(watched, exploding(), exploding(), play=True)
+    watched.next(Diverged)
+    assert watched.runner.status.state == "diverged"
+
+
+def test_that_the_moment_before_the_first_step_can_be_asked_for(watched: Watched) -> None:
+    given = Trainer(small(seed=7)).weights()
+    watched.prepare(small(), weights=given)
+    watched.runner.step(5)
+    watched.arrive(5)
+    watched.runner.ask("start", lambda trainer: (trainer.step, trainer.weights()), -1)
+    step, weights = watched.next(Answer).value
+    assert step == 0
+    assert all(map(np.array_equal, weights, given))
