@@ -27,6 +27,7 @@ MENUS = {
     "edit": "&Edit",
     "run": "&Run",
     "view": "&View",
+    "present": "&Lessons",
     "help": "&Help",
 }
 
@@ -443,6 +444,100 @@ def _has_theme(choice: str, window: MainWindow) -> bool:
     return theme.choice() == choice
 
 
+def _present_verbs() -> Iterable[Verb]:
+    yield Verb(
+        "present.next",
+        "&Next step",
+        ("PgDown",),
+        "On to what comes next in the lesson: the question, the run, the result, the next step.",
+        lambda w: w.presenter.talk.forward(),
+        "present",
+        "steps",
+        possible=_has_steps,
+    )
+    yield Verb(
+        "present.previous",
+        "&Previous step",
+        ("PgUp",),
+        "Back to what came before in the lesson.",
+        lambda w: w.presenter.talk.back(),
+        "present",
+        "steps",
+        possible=_has_steps,
+    )
+    yield Verb(
+        "present.toggle",
+        "Presenter's &view",
+        ("F5",),
+        "Large type and thick lines over the whole screen, and only what an audience needs.",
+        lambda w: w.presenter.toggle(),
+        "present",
+        "present",
+        checked=lambda w: w.presenter.on,
+    )
+    yield Verb(
+        "present.leave",
+        "&End the presentation",
+        ("Esc",),
+        "Show the window as it was before.",
+        lambda w: w.presenter.leave(),
+        "present",
+        "present",
+        possible=_presents,
+    )
+    yield Verb(
+        "present.freeze",
+        "&Freeze the picture",
+        ("F",),
+        "The audience keeps this picture while you prepare the next one.",
+        lambda w: w.presenter.freeze(),
+        "present",
+        "cover",
+        checked=lambda w: w.presenter.frozen,
+        possible=_presents,
+    )
+    yield Verb(
+        "present.blank",
+        "&Black screen",
+        ("B", "."),
+        "The audience sees nothing until you press the key again.",
+        lambda w: w.presenter.blank(),
+        "present",
+        "cover",
+        checked=lambda w: w.presenter.black,
+        possible=_presents,
+    )
+    yield Verb(
+        "present.notes",
+        "Teacher's &notes",
+        ("N",),
+        "Notes, the next step and a clock in a window of their own; by itself where there are two screens.",
+        lambda w: w.presenter.toggle_notes(),
+        "present",
+        "cover",
+        checked=lambda w: w.presenter.notes is not None,
+        possible=_presents,
+    )
+    yield Verb(
+        "present.swap",
+        "S&wap the screens",
+        (),
+        "The audience's picture and the notes change places.",
+        lambda w: w.presenter.swap(),
+        "present",
+        "cover",
+        possible=lambda w: w.presenter.on and len(w.presenter.screens()) > 1,
+    )
+
+
+def _has_steps(window: MainWindow) -> bool:
+    return window.presenter.talk.place is not None
+
+
+def _presents(window: MainWindow) -> bool:
+    return window.presenter.on
+
+
 def _help_verbs() -> Iterable[Verb]:
     yield Verb(
         "help.palette",
@@ -468,7 +563,7 @@ def _help_verbs() -> Iterable[Verb]:
 
 def verbs() -> tuple[Verb, ...]:
     """All of them, in the order of the menus."""
-    return (*_file_verbs(), *_edit_verbs(), *_run_verbs(), *_view_verbs(), *_help_verbs())
+    return (*_file_verbs(), *_edit_verbs(), *_run_verbs(), *_view_verbs(), *_present_verbs(), *_help_verbs())
 
 
 VERBS = verbs()

@@ -125,6 +125,11 @@ class Pages(QWidget):
         """The texts of all pages."""
         return [self.group.button(number).text() for number in range(self.stack.count())]
 
+    @property
+    def bar(self) -> QWidget:
+        """The row of buttons."""
+        return self._bar
+
     def _dress(self) -> None:
         self._flow.setContentsMargins(theme.px(6), theme.px(2), theme.px(6), theme.px(2))
         self._flow.setSpacing(theme.px(2))

@@ -118,7 +118,7 @@ class Settings:
     def keep_theme(self) -> None:
         """Theme and zoom as they are now."""
         self.set("view/theme", theme.choice())
-        self.set("view/zoom", theme.zoom())
+        self.set("view/zoom", theme.chosen_zoom())
 
     def sync(self) -> None:
         """Writes the file now."""

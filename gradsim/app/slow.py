@@ -209,12 +209,12 @@ class SlowMotion(QWidget):
         """Top and height of each row in this widget."""
         area = self.stage.rows_rect()
         shift = area.top() - self.y()
-        layout = self.stage.space.layout
+        heatmap = self.stage.heatmap
         spans = []
         for row in range(rows):
-            span = None if layout is None else layout.span(row)
+            span = heatmap.rows.span(row)
             if span is None:
                 spans.append((-1e6, 1.0))
             else:
-                spans.append((span[0] - self.stage.space.scroll + shift, span[1]))
+                spans.append((span[0] - heatmap.top() + shift, span[1]))
         return spans

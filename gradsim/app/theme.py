@@ -205,6 +205,19 @@ PROJECTOR = Theme(
     font_scale=1.15,
 )
 
+PRESENTED_DARK = dataclasses.replace(
+    DARK,
+    window="#000000",
+    surface="#141516",
+    plot="#000000",
+    text="#ffffff",
+    muted="#d2d5d9",
+    line="#8a8f96",
+    line_width=PROJECTOR.line_width,
+    font_scale=PROJECTOR.font_scale,
+)
+"""Who works in the dark presents in the dark, with a projector's contrast and widths."""
+
 THEMES: Mapping[str, Theme] = {theme.name: theme for theme in (LIGHT, DARK, PROJECTOR)}
 
 _SIZES: Mapping[Size, float] = {"tiny": 0.78, "small": 0.88, "normal": 1.0, "large": 1.15, "title": 1.35}
@@ -219,15 +232,22 @@ class _Themes(QObject):
         super().__init__()
         self.choice: Choice = "system"
         self.zoom = 100
+        self.presenting: int | None = None
         self.base_points = 0.0
         self.family = ""
 
-    def theme(self) -> Theme:
+    def chosen(self) -> Theme:
         if self.choice != "system":
             return THEMES[self.choice]
         app = QGuiApplication.instance()
         dark = isinstance(app, QGuiApplication) and app.styleHints().colorScheme() == Qt.ColorScheme.Dark
         return DARK if dark else LIGHT
+
+    def theme(self) -> Theme:
+        chosen = self.chosen()
+        if self.presenting is None:
+            return chosen
+        return PRESENTED_DARK if chosen.dark else PROJECTOR
 
     def system_changed(self, *_: object) -> None:
         if self.choice == "system":
@@ -259,32 +279,53 @@ def set_choice(wanted: Choice) -> None:
 
 
 def zoom() -> int:
-    """Size of everything, in per cent."""
+    """Size of everything, in per cent; while presenting, the audience's."""
+    return _themes.zoom if _themes.presenting is None else _themes.presenting
+
+
+def chosen_zoom() -> int:
+    """The size that the user works with, also while something is presented."""
     return _themes.zoom
 
 
 def set_zoom(percent: int) -> None:
-    """Sets the size of everything; kept between the ends of ``ZOOM_STEPS``."""
+    """Sets the size of everything; kept between the ends of ``ZOOM_STEPS``. While presenting, only the audience's."""
     percent = max(ZOOM_STEPS[0], min(ZOOM_STEPS[-1], int(percent)))
-    if percent != _themes.zoom:
+    if percent == zoom():
+        return
+    if _themes.presenting is None:
         _themes.zoom = percent
+    else:
+        _themes.presenting = percent
+    apply()
+
+
+def present(percent: int | None) -> None:
+    """Shows everything with a projector's contrast and widths at this size; None ends it.
+
+    What the user chose stays chosen: :func:`choice` and :func:`chosen_zoom` give it all the while.
+    """
+    if percent is not None:
+        percent = max(ZOOM_STEPS[0], min(ZOOM_STEPS[-1], int(percent)))
+    if percent != _themes.presenting:
+        _themes.presenting = percent
         apply()
 
 
 def zoom_by(steps: int) -> None:
     """Goes to the next larger (or smaller) zoom."""
-    nearest = min(range(len(ZOOM_STEPS)), key=lambda i: abs(ZOOM_STEPS[i] - _themes.zoom))
+    nearest = min(range(len(ZOOM_STEPS)), key=lambda i: abs(ZOOM_STEPS[i] - zoom()))
     set_zoom(ZOOM_STEPS[max(0, min(len(ZOOM_STEPS) - 1, nearest + steps))])
 
 
 def px(pixels: float) -> int:
     """A length given for 100 % zoom, in pixels now (device-independent ones)."""
-    return max(1, round(pixels * _themes.zoom / 100))
+    return max(1, round(pixels * zoom() / 100))
 
 
 def line_width(factor: float = 1.0) -> float:
     """Width of a curve in pixels."""
-    return current().line_width * factor * _themes.zoom / 100
+    return current().line_width * factor * zoom() / 100
 
 
 def font(size: Size = "normal", *, bold: bool = False, fixed: bool = False) -> QFont:
@@ -301,7 +342,7 @@ def font(size: Size = "normal", *, bold: bool = False, fixed: bool = False) -> Q
 
 
 def _points() -> float:
-    return _themes.base_points * current().font_scale * _themes.zoom / 100
+    return _themes.base_points * current().font_scale * zoom() / 100
 
 
 def install(app: QApplication) -> None:

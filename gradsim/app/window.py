@@ -46,6 +46,7 @@ from gradsim.app.build.run_panel import RunPanel
 from gradsim.app.command_palette import Command, CommandPalette
 from gradsim.app.files import Files
 from gradsim.app.pages import Pages
+from gradsim.app.present.presenter import Presenter
 from gradsim.app.see.clipping import Clipping
 from gradsim.app.see.data_view import DataView
 from gradsim.app.see.directions import Directions
@@ -177,6 +178,7 @@ class MainWindow(QMainWindow):
             ),
         ):
             self.side.add(page, text, tip)
+        self.presenter = Presenter(self)
         self.actions_ = Actions(self, settings)
         self.transport = Transport(session, self.actions_)
         self.banner = Banner()
@@ -191,6 +193,7 @@ class MainWindow(QMainWindow):
         column = QVBoxLayout(whole)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
+        column.addWidget(self.presenter.heading)
         column.addWidget(self.transport)
         column.addWidget(self.banner)
         column.addWidget(self.across, 1)
@@ -294,6 +297,7 @@ class MainWindow(QMainWindow):
         state.selection_changed.connect(lambda _: self.actions_.refresh())
         state.cursor_changed.connect(lambda _: self.actions_.refresh())
         state.thresholds_changed.connect(lambda _: settings_thresholds())
+        self.presenter.changed.connect(self.actions_.refresh)
         self.cards.panel_wanted.connect(self._show_run_panel)
         self.cards.inspector_wanted.connect(self.show_inspector)
         theme.changed.connect(self._on_theme)
@@ -607,6 +611,7 @@ class MainWindow(QMainWindow):
         if not self.files.may_leave():
             event.ignore()
             return
+        self.presenter.leave()
         self._keep()
         self.files.close()
         application = QApplication.instance()

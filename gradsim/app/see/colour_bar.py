@@ -399,7 +399,8 @@ class ColourBar(QWidget):
         first.setSpacing(theme.px(12))
         first.addWidget(self.bar, 1)
         first.addWidget(self.marks)
-        second = QHBoxLayout()
+        self.numbers = QWidget(self)
+        second = QHBoxLayout(self.numbers)
         second.setContentsMargins(theme.px(14), 0, 0, 0)
         second.setSpacing(theme.px(4))
         for widget in (
@@ -412,7 +413,7 @@ class ColourBar(QWidget):
         self._whole = whole = QVBoxLayout(self)
         whole.setSpacing(0)
         whole.addLayout(first)
-        whole.addLayout(second)
+        whole.addWidget(self.numbers)
         session.state.quantity_changed.connect(lambda _: self._renew())
         session.state.thresholds_changed.connect(lambda _: self._renew())
         theme.changed.connect(self._renew)

@@ -393,7 +393,8 @@ class Curves(QWidget):
         self.session, self.axis = session, axis
         self.plots = {series.key: CurvePlot(session, axis, series) for series in SERIES}
         self.buttons: dict[str, QToolButton] = {}
-        self._bar = bar = QHBoxLayout()
+        self.head = QWidget(self)
+        self._bar = bar = QHBoxLayout(self.head)
         for series in SERIES:
             button = QToolButton(self)
             button.setText(tr(series.title))
@@ -415,7 +416,7 @@ class Curves(QWidget):
         bar.addWidget(self.log_button)
         self._whole = whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)
-        whole.addLayout(bar)
+        whole.addWidget(self.head)
         for plot in self.plots.values():
             whole.addWidget(plot, 1)
         session.recorder_changed.connect(self._fit)

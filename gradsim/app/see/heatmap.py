@@ -468,7 +468,8 @@ class Heatmap(TimePlot):
     def _lay_out(self) -> None:
         recorder = self.session.recorder
         known = self.space.layout
-        self.rows = known or RowLayout.even(0 if recorder is None else len(recorder.layers), self.room())
+        count = 0 if recorder is None else len(recorder.layers)
+        self.rows = known or RowLayout.even(count, self.room(), upwards=self.space.upwards)
         if self.pull is not None and self.pull.upwards != self.rows.upwards:
             self._restart()
             return

@@ -165,18 +165,26 @@ class RowSpace(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._layout: RowLayout | None = None
+        self._even = False
         self._scroll = 0.0
 
     @property
     def layout(self) -> RowLayout | None:
         """Where the rows lie; None: every view gives them its own height, evenly."""
-        return self._layout
+        return None if self._even else self._layout
 
     def set_layout(self, layout: RowLayout | None) -> None:
         """The cards have moved."""
         if layout != self._layout:
             self._layout = layout
-            self.layout_changed.emit(layout)
+            if not self._even:
+                self.layout_changed.emit(layout)
+
+    def set_even(self, on: bool) -> None:
+        """While there are no cards to stand beside, all rows share a view's height, in the cards' direction."""
+        if on != self._even:
+            self._even = on
+            self.layout_changed.emit(self.layout)
 
     @property
     def upwards(self) -> bool:

@@ -28,6 +28,7 @@ class ReadOut(QLabel):
     def __init__(self, session: Session, heatmap: Heatmap, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.session, self.heatmap = session, heatmap
+        self._brief = False
         self.setAccessibleName(tr("Step, layer and value under the mouse"))
         self.setTextFormat(Qt.TextFormat.PlainText)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
@@ -45,13 +46,18 @@ class ReadOut(QLabel):
         self.setContentsMargins(gutter(LEFT), 0, 0, theme.px(2))
         self.renew()
 
+    def set_brief(self, on: bool) -> None:
+        """Names the quantity where nothing is under the mouse, instead of explaining it."""
+        self._brief = on
+        self.renew()
+
     def renew(self) -> None:
         """Writes what is under the mouse now."""
         hover = self.session.state.hover
         if hover is not None:
             text = self.heatmap.read_out(*hover)
         else:
-            text = tr(self.heatmap.definition.help)
+            text = tr(self.heatmap.definition.title if self._brief else self.heatmap.definition.help)
             if first := self.heatmap.nonfinite_text():
                 text = first[0].upper() + first[1:]
         room = self.width() - self.contentsMargins().left() - theme.px(4)

@@ -1,0 +1,1 @@
+"""What a lecturer shows: the presenter's view, the notes beside it, and a screen that stays on."""
