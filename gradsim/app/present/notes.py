@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QDateTime, QLocale, Qt, QTimer, Signal
-from PySide6.QtGui import QCloseEvent, QKeyEvent, QKeySequence, QPixmap, QResizeEvent
+from PySide6.QtGui import QCloseEvent, QFont, QKeyEvent, QKeySequence, QPixmap, QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QTextBrowser, QVBoxLayout, QWidget
 
 from gradsim.app import theme
@@ -80,9 +80,8 @@ class NotesWindow(QWidget):
         self.buttons: dict[str, QPushButton] = {}
         row = QHBoxLayout()
         for name in BUTTONS:
-            action = actions[name]
             button = QPushButton(self)
-            button.clicked.connect(action.trigger)
+            button.clicked.connect(actions[name].trigger)
             self.buttons[name] = button
             row.addWidget(button)
         row.addStretch(1)
@@ -140,7 +139,7 @@ class NotesWindow(QWidget):
         self.elapsed.setText(tr("Elapsed {time}", time=counted))
         for name, button in self.buttons.items():
             action = self.actions_[name]
-            text = _plain(action.text())
+            text = self.actions_.verbs[name].words
             if name == "run.play":
                 text = tr("Pause") if self.actions_.window.session.playing else tr("Play")
             elif action.isCheckable() and action.isChecked() and name == "present.freeze":
@@ -170,7 +169,7 @@ class NotesWindow(QWidget):
         # The teacher sits before this one: the user's own size, not the audience's.
         percent = theme.chosen_zoom() / theme.zoom() / theme.current().font_scale
 
-        def font(factor: float, *, bold: bool = False, fixed: bool = False):  # type: ignore[no-untyped-def]
+        def font(factor: float, *, bold: bool = False, fixed: bool = False) -> QFont:
             made = theme.font("normal", bold=bold, fixed=fixed)
             made.setPointSizeF(made.pointSizeF() * percent * factor)
             return made
@@ -204,7 +203,3 @@ class NotesWindow(QWidget):
         self._timer.stop()
         super().closeEvent(event)
         self.closed.emit()
-
-
-def _plain(text: str) -> str:
-    return text.replace("&", "").rstrip(".…")

@@ -146,7 +146,9 @@ class Presenter(QObject):
         stage.space.set_even(True)
         stage.read_out.set_brief(True)
         self.heading.show()
-        self._cover = Cover(window.centralWidget(), window)
+        whole = window.centralWidget()
+        assert whole is not None
+        self._cover = Cover(whole, window)
         self.awake.hold()
         audience, teacher = self._places()
         if audience is not None and audience is not window.screen():
@@ -252,7 +254,7 @@ class Presenter(QObject):
         """What the audience would see if nothing were kept or black; None while they see it."""
         if self._cover is None or not (self._cover.frozen or self._cover.black):
             return None
-        return self.window.centralWidget().grab()
+        return self._cover.over.grab()
 
     def side_changed(self) -> None:
         """There is another reason, or none any more, to show the panel at the side."""
