@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gradsim import api
-from gradsim.cli import overrides
-from gradsim.model import file, problems
+from gradsim.model import file, overrides, problems
 from gradsim.model.faults import FaultsError
 from gradsim.nn.spec import Fault
 

@@ -1,9 +1,12 @@
-"""``--set PATH=VALUE``: fields of an experiment changed from outside, before it is validated as a whole."""
+"""Fields of an experiment changed from outside by their paths, before it is validated as a whole.
+
+``--set PATH=VALUE`` of the commands, and the edits of a lesson's step.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from gradsim.model.experiment import Experiment
@@ -43,6 +46,16 @@ def apply(content: dict[str, Any], settings: Iterable[str]) -> list[Fault]:
 
 def assign(content: dict[str, Any], path: str, value: str) -> None:
     """Puts a value given as text at a place; raises :class:`SettingError`."""
+    _put(content, path, lambda is_text: value if is_text else _value(value))
+
+
+def put(content: dict[str, Any], path: str, value: Any) -> None:
+    """Puts a JSON value at a place; raises :class:`SettingError`."""
+    _put(content, path, lambda is_text: value)
+
+
+def _put(content: dict[str, Any], path: str, made: Callable[[bool], Any]) -> None:
+    """Puts what ``made`` gives, told whether the place holds text."""
     try:
         parts = parse_path(path)
     except PathError as error:
@@ -73,7 +86,7 @@ def assign(content: dict[str, Any], path: str, value: str) -> None:
             kind = "dataset" if cls is Experiment and part == "data" else view.kind
             child = node.get(part, MISSING if view.default is MISSING else to_json(view.default))
         if number == len(parts) - 1:
-            node[part] = value if view is not None and view.type == "text" else _value(value)
+            node[part] = made(view is not None and view.type == "text")
             return
         # A bare name stands for an object with default values, and only an object can take a field.
         if isinstance(child, str) and kind:

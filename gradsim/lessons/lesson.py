@@ -1,0 +1,208 @@
+"""A lesson: its steps and its words, opened from a folder.
+
+A lesson is a folder with ``lesson.json`` (the structure) and one file of words for each language (``en.md``,
+``zh_CN.md``). Nothing in it is code, and nothing of it is executed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import PydanticCustomError
+
+from gradsim import i18n, resources
+from gradsim.lessons import texts as words
+from gradsim.lessons.fields import made
+from gradsim.lessons.questions import ChooseOne
+from gradsim.lessons.steps import Content, Step
+from gradsim.lessons.texts import StepText, Texts
+from gradsim.model import file
+from gradsim.model.faults import FaultsError, near
+from gradsim.nn.spec import MISSING, Fault, faults_of
+
+FOLDER = "lessons"
+STRUCTURE = "lesson.json"
+
+
+class LessonError(FaultsError):
+    """A lesson that can't be opened; ``faults`` holds everything that is wrong with it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Lesson:
+    """A lesson.
+
+    Attributes:
+        name: Name without the number: "vanishing".
+        number: Its place among the lessons; 0 if its folder has no number.
+        folder: Where it was opened from.
+        languages: Its words by the code of the language; English is always there.
+    """
+
+    name: str
+    number: int
+    folder: Path
+    steps: tuple[Step, ...]
+    languages: Mapping[str, Texts]
+
+    def texts(self, language: str | None = None) -> Texts:
+        """The words in a language (None: the one in use); in English where the lesson has no such language."""
+        return self.languages.get(language or i18n.language(), self.languages[i18n.SOURCE])
+
+    def text(self, step: Step, language: str | None = None) -> StepText:
+        """The words of one of its steps."""
+        return self.texts(language).steps[step.key]
+
+    @property
+    def title(self) -> str:
+        """In the language in use."""
+        return self.texts().title
+
+    @property
+    def summary(self) -> str:
+        """What it is about, in the language in use."""
+        return self.texts().summary
+
+    @property
+    def minutes(self) -> float:
+        """How long it takes to teach."""
+        return sum(step.minutes for step in self.steps)
+
+
+def names() -> list[str]:
+    """Names of the bundled lessons, in the order in which they are taught."""
+    return [name for _, name, _ in _folders()]
+
+
+def everything() -> list[Lesson]:
+    """The bundled lessons, in the order in which they are taught."""
+    return [load(folder) for _, _, folder in _folders()]
+
+
+def bundled(name: str) -> Lesson:
+    """A bundled lesson by its name, as in "vanishing", or its number, as in "3".
+
+    Raises:
+        LessonError: if there is none of that name, with the nearest one.
+    """
+    for number, known, folder in _folders():
+        if name in (known, str(number), folder.name):
+            return load(folder)
+    message = f"is neither a folder nor a bundled lesson{near(name, names())}; see: gradsim lesson"
+    raise LessonError([Fault("LESSON", message, name)])
+
+
+def find(source: str | os.PathLike[str]) -> Lesson:
+    """The bundled lesson of that name, or the one in that folder; raises :class:`LessonError`."""
+    named = str(source)
+    if os.sep not in named and (named in names() or not Path(source).is_dir()):
+        return bundled(named)
+    return load(source)
+
+
+def _folders() -> list[tuple[int, str, Path]]:
+    try:
+        root = resources.resource(FOLDER)
+    except FileNotFoundError:
+        return []
+    return sorted((*_split(path.name), path) for path in root.iterdir() if (path / STRUCTURE).is_file())
+
+
+def _split(folder: str) -> tuple[int, str]:
+    """``03-vanishing`` as ``(3, "vanishing")``."""
+    match = re.fullmatch(r"(\d{1,3})-(.+)", folder)
+    return (int(match[1]), match[2]) if match else (0, folder)
+
+
+def load(folder: str | os.PathLike[str]) -> Lesson:
+    """Opens a lesson.
+
+    Raises:
+        LessonError: with every fault of all of its files.
+    """
+    folder = Path(folder)
+    faults: list[Fault] = []
+    content: Content | None = None
+    try:
+        content = _content(folder / STRUCTURE)
+        faults += content.faults()
+    except FaultsError as error:
+        faults += error.faults
+    languages: dict[str, Texts] = {}
+    for code in i18n.LANGUAGES:
+        path = folder / f"{code}.md"
+        if code != i18n.SOURCE and not path.exists():
+            continue
+        try:
+            languages[code] = words.load(path)
+        except FaultsError as error:
+            faults += error.faults
+            continue
+        if content is not None:
+            faults += text_faults(path.name, content.steps, languages[code])
+    if faults or content is None:
+        raise LessonError(faults)
+    number, name = _split(folder.resolve().name)
+    return Lesson(name, number, folder, content.steps, languages)
+
+
+def _content(path: Path) -> Content:
+    try:
+        with open(path, "rb") as opened:
+            data = opened.read(file.MAX_BYTES + 1)
+    except OSError as error:
+        raise LessonError([Fault(path.name, f"can't be read: {error.strerror or error}", MISSING)]) from error
+    fields: dict[str, Any] = file.decode(data)
+    try:
+        found: Content = made(Content, fields)
+    except ValidationError as error:
+        raise LessonError(faults_of(error)) from None
+    except PydanticCustomError as error:
+        raise LessonError([Fault("", error.message(), fields)]) from None
+    return found
+
+
+def text_faults(name: str, steps: Sequence[Step], texts: Texts) -> Iterator[Fault]:
+    """Where the words of a language and the structure don't fit each other.
+
+    Args:
+        name: What faults call the file of words.
+    """
+    keys = [step.key for step in steps]
+    for key in keys:
+        if key not in texts.steps:
+            yield Fault(name, f"must hold '## Step {key}: ...'", MISSING)
+    for key in texts.steps:
+        if key not in keys:
+            yield Fault(name, f"must hold the steps of {STRUCTURE} only: {', '.join(keys)}", f"Step {key}")
+    for step in steps:
+        if step.key in texts.steps:
+            yield from _step_text_faults(f"{name}, step {step.key}", step, texts.steps[step.key])
+
+
+def _step_text_faults(place: str, step: Step, text: StepText) -> Iterator[Fault]:
+    if not text.text:
+        yield Fault(place, "must have a text below its heading", MISSING)
+    wanted = len(step.runs) if len(step.runs) > 1 else 0
+    if len(text.runs) != wanted and not (wanted == 0 and len(text.runs) == len(step.runs)):
+        yield Fault(place, f"must have under ### Runs a name for each run: {wanted}", len(text.runs))
+    if bool(text.question) != (step.question is not None):
+        allowed = "must have ### Question" if step.question is not None else "must have no ### Question"
+        yield Fault(place, f"{allowed}, as {STRUCTURE} says", MISSING)
+    choices = [choice.key for choice in step.question.choices] if isinstance(step.question, ChooseOne) else []
+    if sorted(text.choices) != sorted(choices):
+        listed = ", ".join(f"- [{key}] ..." for key in choices) or "none"
+        yield Fault(place, f"must have these answers: {listed}", ", ".join(text.choices) or MISSING)
+    if bool(step.claims) and not text.measured:
+        yield Fault(place, "must have ### Measured, since the step has claims", MISSING)
+    claims = [claim.name for claim in step.claims]
+    for one in text.measured.placeholders:
+        if one.name not in claims:
+            words_ = ", ".join(claims) or "there is none"
+            yield Fault(place, f"must have placeholders for claims of the step: {words_}", f"{{{one.name}}}")
