@@ -16,6 +16,7 @@ from numpy.lib import format as npy
 
 from gradsim.data.dataset import Array, DataError
 from gradsim.data.tables import Report, checked_file
+from gradsim.i18n import tr
 from gradsim.nn.spec import MISSING, Fault
 
 MAX_FILE_BYTES = 2 * 1024**3
@@ -45,13 +46,13 @@ def read(path: Path) -> tuple[tuple[Array, ...], tuple[str, ...]]:
             return _read(archive)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
         # zipfile raises RuntimeError for encryption and NotImplementedError for an unknown compression.
-        raise DataError([Fault("path", f"must be a readable .npz archive ({error})", str(path))]) from None
+        raise DataError([Fault("path", tr("must be a readable .npz archive ({reason})", reason=error), str(path))]) from None
 
 
 def _read(archive: zipfile.ZipFile) -> tuple[tuple[Array, ...], tuple[str, ...]]:
     members = archive.infolist()
     if len(members) > MAX_MEMBERS:
-        raise DataError([Fault("path", f"must hold at most {MAX_MEMBERS} arrays", len(members))])
+        raise DataError([Fault("path", tr("must hold at most {limit} arrays", limit=MAX_MEMBERS), len(members))])
     found = {info.filename.removesuffix(".npy"): info for info in members}
     names = _names(set(found))
     report = Report()
@@ -60,7 +61,7 @@ def _read(archive: zipfile.ZipFile) -> tuple[tuple[Array, ...], tuple[str, ...]]
         shape = _declared_shape(archive, found[name], name, report)
         total += math.prod(shape)
     if total > MAX_VALUES:
-        report.add("path", f"must hold at most {MAX_VALUES:,} values", f"{total:,}")
+        report.add("path", tr("must hold at most {limit:,} values", limit=MAX_VALUES), f"{total:,}")
     report.check()
     arrays = []
     for name in names:
@@ -68,7 +69,7 @@ def _read(archive: zipfile.ZipFile) -> tuple[tuple[Array, ...], tuple[str, ...]]
             try:
                 arrays.append(np.asarray(npy.read_array(file, allow_pickle=False)))
             except ValueError as error:
-                report.add(name, f"must be a complete array ({error})", MISSING)
+                report.add(name, tr("must be a complete array ({reason})", reason=error), MISSING)
     report.check()
     return tuple(arrays), names
 
@@ -82,15 +83,17 @@ def _names(found: set[str]) -> tuple[str, ...]:
             half = found.intersection(layout[2:])
             if half:
                 lacking = next(name for name in layout[2:] if name not in found)
-                raise DataError([Fault(lacking, f"must be there, because {min(half)} is", MISSING)])
+                raise DataError([Fault(lacking, tr("must be there, because {name} is", name=min(half)), MISSING)])
             return layout[:2]
     raise DataError(
         [
             Fault(
                 "path",
-                "must hold arrays named x and y, or x_train and y_train; for validation also x_val and "
-                "y_val, or x_test and y_test",
-                ", ".join(sorted(found)[:20]) or "no arrays",
+                tr(
+                    "must hold arrays named x and y, or x_train and y_train; for validation also x_val and y_val, or "
+                    "x_test and y_test"
+                ),
+                ", ".join(sorted(found)[:20]) or tr("no arrays"),
             )
         ]
     )
@@ -106,17 +109,17 @@ def _declared_shape(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, 
             elif version == (2, 0):
                 shape, _, dtype = npy.read_array_header_2_0(file)
             else:
-                report.add(name, "must be an array in NumPy's format 1.0 or 2.0", f"format {version}")
+                report.add(name, tr("must be an array in NumPy's format 1.0 or 2.0"), f"format {version}")
                 return (0,)
             header = file.tell()
     except ValueError as error:
-        report.add(name, f"must be an array in NumPy's format ({error})", MISSING)
+        report.add(name, tr("must be an array in NumPy's format ({reason})", reason=error), MISSING)
         return (0,)
     if dtype.kind not in "biuf" or dtype.itemsize > 8:
-        report.add(name, "must hold numbers", "Python objects" if dtype.hasobject else f"dtype {dtype}")
+        report.add(name, tr("must hold numbers"), tr("Python objects") if dtype.hasobject else f"dtype {dtype}")
         return (0,)
     if any(length < 0 for length in shape) or math.prod(shape) * dtype.itemsize != info.file_size - header:
-        received = f"{info.file_size - header} bytes"
-        report.add(name, f"must have as many values as its shape {shape} says", received)
+        received = tr("{n} bytes", n=info.file_size - header)
+        report.add(name, tr("must have as many values as its shape {shape} says", shape=shape), received)
         return (0,)
     return shape

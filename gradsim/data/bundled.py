@@ -14,20 +14,21 @@ from pydantic_core import PydanticCustomError
 from gradsim.data.dataset import Array, Dataset, Signature, classified, split
 from gradsim.data.files import CSV
 from gradsim.data.sources import Source, registry
+from gradsim.i18n import mark, tr
 from gradsim.nn.spec import frozen, option
 from gradsim.resources import resource
 
 FASHION_CLASSES = (
-    "T-shirt/top",
-    "trouser",
-    "pullover",
-    "dress",
-    "coat",
-    "sandal",
-    "shirt",
-    "sneaker",
-    "bag",
-    "ankle boot",
+    mark("T-shirt/top"),
+    mark("trouser"),
+    mark("pullover"),
+    mark("dress"),
+    mark("coat"),
+    mark("sandal"),
+    mark("shirt"),
+    mark("sneaker"),
+    mark("bag"),
+    mark("ankle boot"),
 )
 
 
@@ -59,7 +60,7 @@ def _kind_numbers(text: str) -> tuple[int, ...]:
 
 def _checked_kinds(text: str) -> str:
     if not re.fullmatch(KINDS, text):
-        raise PydanticCustomError("kinds", "must be two or more different numbers from 0 to 9, as in 5, 6")
+        raise PydanticCustomError("kinds", tr("must be two or more different numbers from 0 to 9, as in 5, 6"))
     return text
 
 

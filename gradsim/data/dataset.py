@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from gradsim.i18n import tr
 from gradsim.nn.spec import MISSING, Fault
 
 Array = np.ndarray[Any, Any]
@@ -31,7 +32,7 @@ class DataError(ValueError):
         self.count = len(faults) if count is None else count
         lines = [str(fault) for fault in self.faults]
         if self.count > len(lines):
-            lines.append(f"... and {self.count - len(lines)} more")
+            lines.append(tr("... and {n} more", n=self.count - len(lines)))
         super().__init__("\n".join(lines))
 
 
@@ -109,14 +110,14 @@ class Dataset:
                 _matrix(self.labels, outputs, self.y_train.dtype),
                 None if self.labels_val is None else _matrix(self.labels_val, outputs, self.y_train.dtype),
             )
-        raise DataError([Fault("units of the last layer", f"must be {self._widths()}", outputs)])
+        raise DataError([Fault(tr("units of the last layer"), self._widths(width), outputs)])
 
-    def _widths(self) -> str:
+    def _widths(self, width: int) -> str:
         if len(self.class_names) == 2:
-            return "1 or 2, because the data have 2 classes"
+            return tr("must be 1 or 2, because the data have 2 classes")
         if self.class_names:
-            return f"{self.y_train.shape[1]}, because the data have as many classes"
-        return f"{self.y_train.shape[1]}, because the data have as many target columns"
+            return tr("must be {n}, because the data have as many classes", n=width)
+        return tr("must be {n}, because the data have as many target columns", n=width)
 
 
 def _matrix(labels: Array, outputs: int, dtype: Any) -> Array:
@@ -245,7 +246,7 @@ def from_arrays(
     *,
     task: TaskChoice = "auto",
     names: Sequence[str] = ("x", "y", "x_val", "y_val"),
-    title: str = "own arrays",
+    title: str = "",
 ) -> Dataset:
     """A dataset from arrays in memory.
 
@@ -258,7 +259,7 @@ def from_arrays(
             y: shape ``(rows,)`` or ``(rows, outputs)``.
         task: Decides what the rules above leave open to doubt.
         names: What the arrays are called in messages.
-        title: Name of the dataset.
+        title: Name of the dataset; "" for that of own arrays.
 
     Returns:
         A dataset with float64 arrays where x was given so, else float32.
@@ -267,18 +268,18 @@ def from_arrays(
         DataError: with every fault found.
     """
     if len(arrays) not in (2, 4):
-        raise DataError([Fault("data", "must be (x, y) or (x, y, x_val, y_val)", f"{len(arrays)} arrays")])
+        raise DataError([Fault("data", tr("must be (x, y) or (x, y, x_val, y_val)"), tr("{n} arrays", n=len(arrays)))])
     faults: list[Fault] = []
     parts = [_numbers(value, name, faults) for value, name in zip(arrays, names, strict=False)]
     for x, y, x_name, y_name in zip(parts[::2], parts[1::2], names[::2], names[1::2], strict=False):
         if x is not None and y is not None and len(x) != len(y):
-            faults.append(Fault(y_name, f"must have {len(x)} rows, as many as {x_name}", len(y)))
+            faults.append(Fault(y_name, tr("must have {n} rows, as many as {name}", n=len(x), name=x_name), len(y)))
     for value, name, first in zip(parts[2:], names[2:], parts[:2], strict=False):
         if value is not None and first is not None and value.shape[1:] != first.shape[1:]:
-            faults.append(Fault(name, f"must have rows of the shape {first.shape[1:]}", value.shape[1:]))
+            faults.append(Fault(name, tr("must have rows of the shape {shape}", shape=first.shape[1:]), value.shape[1:]))
     for value, name in zip(parts[1::2], names[1::2], strict=False):
         if value is not None and value.ndim != 2:
-            faults.append(Fault(name, "must have the shape (rows,) or (rows, outputs)", value.shape))
+            faults.append(Fault(name, tr("must have the shape (rows,) or (rows, outputs)"), value.shape))
     if faults:
         raise DataError(faults)
     x_train, y_train = parts[0], parts[1]
@@ -307,7 +308,7 @@ def from_arrays(
         labels_val,
         class_names,
         numbered("x", int(np.prod(x_train.shape[1:]))),
-        title,
+        title or tr("own arrays"),
     )
 
 
@@ -316,13 +317,13 @@ def _numbers(value: Any, name: str, faults: list[Fault]) -> Array | None:
     try:
         array = np.asarray(value)
     except ValueError:
-        faults.append(Fault(name, "must be an array with rows of one length", MISSING))
+        faults.append(Fault(name, tr("must be an array with rows of one length"), MISSING))
         return None
     if array.dtype.kind not in "biuf":
-        faults.append(Fault(name, "must hold numbers", f"dtype {array.dtype}"))
+        faults.append(Fault(name, tr("must hold numbers"), f"dtype {array.dtype}"))
         return None
     if array.ndim == 0 or array.size == 0:
-        faults.append(Fault(name, "must have at least one row and one value in it", f"shape {array.shape}"))
+        faults.append(Fault(name, tr("must have at least one row and one value in it"), f"shape {array.shape}"))
         return None
     if array.ndim == 1:
         array = array[:, None]
@@ -333,8 +334,12 @@ def _numbers(value: Any, name: str, faults: list[Fault]) -> Array | None:
             place = np.argwhere(~finite)[0].tolist()
             count = int(array.size - np.count_nonzero(finite))
             path = name + "".join(f"[{index}]" for index in place)
-            also = f", and so must {count - 1} more" if count > 1 else ""
-            faults.append(Fault(path, f"must be a finite number{also}", float(array[tuple(place)])))
+            message = (
+                tr("must be a finite number, and so must {n} more", n=count - 1)
+                if count > 1
+                else tr("must be a finite number")
+            )
+            faults.append(Fault(path, message, float(array[tuple(place)])))
             return None
     return array
 
@@ -357,7 +362,7 @@ def _targets(
                 _class_names(y.shape[1]),
             )
         if task == "classification":
-            faults.append(Fault(names[1], "must have one 1 and else 0 in every row for a classification", MISSING))
+            faults.append(Fault(names[1], tr("must have one 1 and else 0 in every row for a classification"), MISSING))
         return "regression", None, None, ()
     if task == "auto" and not only01 and any(part.dtype.kind == "f" for part in both):
         return "regression", None, None, ()
@@ -368,8 +373,10 @@ def _targets(
             faults.append(
                 Fault(
                     f"{name}[{odd[0]}]",
-                    f"must be a class, a whole number from 0 to {MAX_CLASSES - 1}; give targets of a "
-                    "regression as float",
+                    tr(
+                        "must be a class, a whole number from 0 to {highest}; give targets of a regression as float",
+                        highest=MAX_CLASSES - 1,
+                    ),
                     values[odd[0]].item(),
                 )
             )

@@ -24,6 +24,7 @@ from gradsim.data.dataset import (
 )
 from gradsim.data.sources import Source, registry
 from gradsim.data.tables import Column, Reader, Table
+from gradsim.i18n import tr
 from gradsim.nn.spec import Fault, frozen, option
 
 # Whole numbers up to this many different values count as classes unless the source says otherwise.
@@ -130,18 +131,18 @@ class CSV(OwnFile):
         target = reader.index(self.target) if self.target else len(reader.names) - 1
         faults = []
         if target is None:
-            faults.append(Fault("target", f"must be one of the columns: {known}", self.target))
+            faults.append(Fault("target", tr("must be one of the columns: {names}", names=known), self.target))
         ignored = []
         for name in filter(None, map(str.strip, self.ignore.split(","))):
             index = reader.index(name)
             if index is None:
-                faults.append(Fault("ignore", f"must name columns: {known}", name))
+                faults.append(Fault("ignore", tr("must name columns: {names}", names=known), name))
             elif index == target:
-                faults.append(Fault("ignore", "must not name the target column", name))
+                faults.append(Fault("ignore", tr("must not name the target column"), name))
             else:
                 ignored.append(index)
         if target is not None and len(set(ignored)) >= len(reader.names) - 1:
-            faults.append(Fault("path", "must have a column besides the target", known))
+            faults.append(Fault("path", tr("must have a column besides the target"), known))
         if faults or target is None:
             raise DataError(faults)
         return target, ignored
@@ -155,13 +156,17 @@ class CSV(OwnFile):
                 [
                     Fault(
                         "path",
-                        f"must give at most {MAX_FEATURES:,} features and {MAX_VALUES:,} values",
-                        f"{len(table.rows):,} rows of {width:,} features",
+                        tr(
+                            "must give at most {features:,} features and {values:,} values",
+                            features=MAX_FEATURES,
+                            values=MAX_VALUES,
+                        ),
+                        tr("{rows:,} rows of {features:,} features", rows=len(table.rows), features=width),
                     )
                 ]
             )
         if len(table.rows) < 2:
-            raise DataError([Fault("path", "must hold at least two rows of data", len(table.rows))])
+            raise DataError([Fault("path", tr("must hold at least two rows of data"), len(table.rows))])
         labels, class_names = self._classes(target)
         rng = np.random.Generator(np.random.PCG64(self.seed))
         train, val = split(len(table.rows), self.validation_split, rng, labels)
@@ -177,10 +182,10 @@ class CSV(OwnFile):
         return regressed(x, target.values[:, None], train, val, names, title)
 
     def _classes(self, target: Column) -> tuple[Array | None, tuple[str, ...]]:
-        place = f"column {target.name!r}"
+        place = tr("column {name!r}", name=target.name)
         if target.categories is not None:
             if self.task == "regression":
-                raise DataError([Fault(place, "must hold numbers for a regression", target.categories[0])])
+                raise DataError([Fault(place, tr("must hold numbers for a regression"), target.categories[0])])
             labels = target.values
             used = np.unique(labels)
             names = tuple(target.categories[code] for code in used)
@@ -194,7 +199,10 @@ class CSV(OwnFile):
                     [
                         Fault(
                             place,
-                            f"must hold text or at most {MAX_CLASSES} different whole numbers for a classification",
+                            tr(
+                                "must hold text or at most {limit} different whole numbers for a classification",
+                                limit=MAX_CLASSES,
+                            ),
                             float(used[np.argmax(used != np.round(used))]),
                         )
                     ]
@@ -204,7 +212,7 @@ class CSV(OwnFile):
 
     def _at_least_two(self, labels: Array, names: tuple[str, ...], place: str) -> tuple[Array, tuple[str, ...]]:
         if len(names) < 2:
-            raise DataError([Fault(place, "must hold at least two classes", names[0])])
+            raise DataError([Fault(place, tr("must hold at least two classes"), names[0])])
         return labels, names
 
 

@@ -17,6 +17,7 @@ from typing import Literal
 import numpy as np
 
 from gradsim.data.dataset import FAULTS_SHOWN, MAX_CLASSES, Array, DataError
+from gradsim.i18n import tr
 from gradsim.nn.spec import MISSING, Fault
 
 MAX_FILE_BYTES = 512 * 1024**2
@@ -91,11 +92,11 @@ def checked_file(path: Path, limit: int) -> Path:
         regular = path.is_file()
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise DataError([Fault("path", f"can't be opened: {reason}", str(path))]) from None
+        raise DataError([Fault("path", tr("can't be opened: {reason}", reason=reason), str(path))]) from None
     if not regular:
-        raise DataError([Fault("path", "must be a file", str(path))])
+        raise DataError([Fault("path", tr("must be a file"), str(path))])
     if size > limit:
-        raise DataError([Fault("path", f"must be a file of at most {limit // 1024**2} MB", f"{size // 1024**2} MB")])
+        raise DataError([Fault("path", tr("must be a file of at most {limit} MB", limit=limit // 1024**2), f"{size // 1024**2} MB")])
     return path
 
 
@@ -136,18 +137,19 @@ class Reader:
         self.delimiter = DELIMITERS.get(delimiter) or self._find_delimiter()
         first = next(self._raw_rows(), None)
         if first is None:
-            raise DataError([Fault("path", "must hold at least one row", str(path))])
+            raise DataError([Fault("path", tr("must hold at least one row"), str(path))])
         if len(first) > MAX_COLUMNS:
-            raise DataError([Fault("row 1", f"must have at most {MAX_COLUMNS} cells", len(first))])
+            raise DataError([Fault(tr("row {row}", row=1), tr("must have at most {limit} cells", limit=MAX_COLUMNS), len(first))])
         self.has_header = header == "yes" or (
             header == "auto" and all(self.number(cell) is None for cell in first) and any(map(str.strip, first))
         )
         names = [cell.strip() for cell in first] if self.has_header else [""] * len(first)
-        self.names = tuple(name or f"column {index + 1}" for index, name in enumerate(names))
+        self.names = tuple(name or tr("column {column}", column=index + 1) for index, name in enumerate(names))
         report = Report()
         for index, name in enumerate(self.names):
             if name in self.names[:index]:
-                report.add(f"row 1, column {index + 1}", "must have a name that no other column has", name)
+                place = tr("row {row}, column {column}", row=1, column=index + 1)
+                report.add(place, tr("must have a name that no other column has"), name)
         report.check()
 
     def _raw_rows(self) -> Iterator[list[str]]:
@@ -158,11 +160,11 @@ class Reader:
                     yield row
         except UnicodeDecodeError as error:
             byte = f"byte 0x{error.object[error.start]:02x}"
-            raise DataError([Fault(f"after row {number}", "must be text in UTF-8", byte)]) from None
+            raise DataError([Fault(tr("after row {row}", row=number), tr("must be text in UTF-8"), byte)]) from None
         except csv.Error as error:
-            raise DataError([Fault(f"row {number + 1}", f"must be readable as a table ({error})", MISSING)]) from None
+            raise DataError([Fault(tr("row {row}", row=number + 1), tr("must be readable as a table ({reason})", reason=error), MISSING)]) from None
         except OSError as error:
-            raise DataError([Fault("path", f"can't be read: {error.strerror}", str(self.path))]) from None
+            raise DataError([Fault("path", tr("can't be read: {reason}", reason=error.strerror), str(self.path))]) from None
 
     def _find_delimiter(self) -> str:
         try:
@@ -206,7 +208,7 @@ class Reader:
             if len(row) == len(self.names):
                 yield number, row
             elif report is not None:
-                report.add(f"row {number}", f"must have {len(self.names)} cells, as row 1 has", len(row))
+                report.add(tr("row {row}", row=number), tr("must have {n} cells, as row 1 has", n=len(self.names)), len(row))
 
     def index(self, column: str) -> int | None:
         """Position of a column given by name or by number from 1, or None."""
@@ -234,11 +236,11 @@ class Reader:
         for _, row in self._rows(report):
             rows += 1
             if rows * len(kept) > MAX_CELLS:
-                raise DataError([Fault("path", f"must hold at most {MAX_CELLS:,} cells", "more")])
+                raise DataError([Fault("path", tr("must hold at most {limit:,} cells", limit=MAX_CELLS), tr("more"))])
             for index in kept:
                 self._look(row[index], seen[index], MAX_CLASSES if index == target else MAX_CATEGORIES)
         if rows == 0:
-            report.add("path", "must hold at least one row of data", str(self.path))
+            report.add("path", tr("must hold at least one row of data"), str(self.path))
         for index in kept:
             self._check_column(self.names[index], seen[index], index == target, report)
         report.check()
@@ -260,12 +262,12 @@ class Reader:
     def _check_column(self, name: str, seen: _Seen, is_target: bool, report: Report) -> None:
         limit = MAX_CLASSES if is_target else MAX_CATEGORIES
         if seen.numbers + seen.texts == 0 and seen.missing:
-            report.add(f"column {name!r}", "must hold at least one value, or be left out", MISSING)
+            report.add(tr("column {name!r}", name=name), tr("must hold at least one value, or be left out"), MISSING)
         elif not seen.numeric and len(seen.categories | seen.distinct) > limit:
             report.add(
-                f"column {name!r}",
-                f"must hold numbers, or at most {limit} different texts; leave it out if it is not needed",
-                f"more than {limit} texts, one of them {min(seen.categories)!r}",
+                tr("column {name!r}", name=name),
+                tr("must hold numbers, or at most {limit} different texts; leave it out if it is not needed", limit=limit),
+                tr("more than {limit} texts, one of them {text!r}", limit=limit, text=min(seen.categories)),
             )
 
     def _fill(
@@ -289,19 +291,22 @@ class Reader:
             numbers[position] = number
             for index in kept:
                 cell = row[index].strip()
-                place = f"row {number}, column {self.names[index]!r}"
                 if cell.casefold() in MISSING_WORDS:
                     absent[index][position] = True
                     if missing == "error":
-                        report.add(place, "must have a value; missing ones can be dropped or filled in", cell)
+                        report.add(
+                            _cell(number, self.names[index]),
+                            tr("must have a value; missing ones can be dropped or filled in"),
+                            cell,
+                        )
                 elif index in codes:
                     values[index][position] = codes[index][cell]
                 else:
                     value = self.number(cell)
                     if value is None:
-                        report.add(place, "must be a number, as most of this column are", cell)
+                        report.add(_cell(number, self.names[index]), tr("must be a number, as most of this column are"), cell)
                     elif not math.isfinite(value) or abs(value) > FLOAT32_MAX:
-                        report.add(place, "must be a number between -3.4e38 and 3.4e38", cell)
+                        report.add(_cell(number, self.names[index]), tr("must be a number between -3.4e38 and 3.4e38"), cell)
                     else:
                         values[index][position] = value
         report.check()
@@ -310,7 +315,7 @@ class Reader:
             for index in kept:
                 left_out |= absent[index]
         if left_out.all():
-            raise DataError([Fault("path", "must have a row without a missing value", f"{rows} rows")])
+            raise DataError([Fault("path", tr("must have a row without a missing value"), tr("{n} rows", n=rows))])
         keep = ~left_out
         return Table(
             tuple(
@@ -324,3 +329,7 @@ class Reader:
             ),
             numbers[keep],
         )
+
+
+def _cell(row: int, column: str) -> str:
+    return tr("row {row}, column {column!r}", row=row, column=column)
