@@ -73,6 +73,25 @@ def tr_n(one: str, many: str, number: int, /, **values: Any) -> str:
     return _catalogue.ngettext(one, many, number).format(n=number, **values)
 
 
+def reason_of(error: OSError) -> str:
+    """What the system says of an error."""
+    return tr(error.strerror) if error.strerror else str(error)
+
+
 def mark(text: str) -> str:
     """The text itself: tells who collects texts that it is shown, through :func:`tr`, somewhere else."""
     return text
+
+
+_SYSTEM = (
+    mark("File exists"),
+    mark("File name too long"),
+    mark("Is a directory"),
+    mark("No space left on device"),
+    mark("No such file or directory"),
+    mark("Not a directory"),
+    mark("Operation not permitted"),
+    mark("Permission denied"),
+    mark("Read-only file system"),
+)
+"""What systems say most often."""

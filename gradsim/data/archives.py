@@ -46,7 +46,9 @@ def read(path: Path) -> tuple[tuple[Array, ...], tuple[str, ...]]:
             return _read(archive)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
         # zipfile raises RuntimeError for encryption and NotImplementedError for an unknown compression.
-        raise DataError([Fault("path", tr("must be a readable .npz archive ({reason})", reason=error), str(path))]) from None
+        raise DataError(
+            [Fault("path", tr("must be a readable .npz archive ({reason})", reason=error), str(path))]
+        ) from None
 
 
 def _read(archive: zipfile.ZipFile) -> tuple[tuple[Array, ...], tuple[str, ...]]:

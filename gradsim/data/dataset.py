@@ -276,7 +276,9 @@ def from_arrays(
             faults.append(Fault(y_name, tr("must have {n} rows, as many as {name}", n=len(x), name=x_name), len(y)))
     for value, name, first in zip(parts[2:], names[2:], parts[:2], strict=False):
         if value is not None and first is not None and value.shape[1:] != first.shape[1:]:
-            faults.append(Fault(name, tr("must have rows of the shape {shape}", shape=first.shape[1:]), value.shape[1:]))
+            faults.append(
+                Fault(name, tr("must have rows of the shape {shape}", shape=first.shape[1:]), value.shape[1:])
+            )
     for value, name in zip(parts[1::2], names[1::2], strict=False):
         if value is not None and value.ndim != 2:
             faults.append(Fault(name, tr("must have the shape (rows,) or (rows, outputs)"), value.shape))

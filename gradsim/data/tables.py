@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 
 from gradsim.data.dataset import FAULTS_SHOWN, MAX_CLASSES, Array, DataError
-from gradsim.i18n import tr
+from gradsim.i18n import reason_of, tr
 from gradsim.nn.spec import MISSING, Fault
 
 MAX_FILE_BYTES = 512 * 1024**2
@@ -91,12 +91,14 @@ def checked_file(path: Path, limit: int) -> Path:
         size = path.stat().st_size
         regular = path.is_file()
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        reason = reason_of(error) if isinstance(error, OSError) else str(error)
         raise DataError([Fault("path", tr("can't be opened: {reason}", reason=reason), str(path))]) from None
     if not regular:
         raise DataError([Fault("path", tr("must be a file"), str(path))])
     if size > limit:
-        raise DataError([Fault("path", tr("must be a file of at most {limit} MB", limit=limit // 1024**2), f"{size // 1024**2} MB")])
+        raise DataError(
+            [Fault("path", tr("must be a file of at most {limit} MB", limit=limit // 1024**2), f"{size // 1024**2} MB")]
+        )
     return path
 
 
@@ -139,7 +141,9 @@ class Reader:
         if first is None:
             raise DataError([Fault("path", tr("must hold at least one row"), str(path))])
         if len(first) > MAX_COLUMNS:
-            raise DataError([Fault(tr("row {row}", row=1), tr("must have at most {limit} cells", limit=MAX_COLUMNS), len(first))])
+            raise DataError(
+                [Fault(tr("row {row}", row=1), tr("must have at most {limit} cells", limit=MAX_COLUMNS), len(first))]
+            )
         self.has_header = header == "yes" or (
             header == "auto" and all(self.number(cell) is None for cell in first) and any(map(str.strip, first))
         )
@@ -162,9 +166,19 @@ class Reader:
             byte = f"byte 0x{error.object[error.start]:02x}"
             raise DataError([Fault(tr("after row {row}", row=number), tr("must be text in UTF-8"), byte)]) from None
         except csv.Error as error:
-            raise DataError([Fault(tr("row {row}", row=number + 1), tr("must be readable as a table ({reason})", reason=error), MISSING)]) from None
+            raise DataError(
+                [
+                    Fault(
+                        tr("row {row}", row=number + 1),
+                        tr("must be readable as a table ({reason})", reason=error),
+                        MISSING,
+                    )
+                ]
+            ) from None
         except OSError as error:
-            raise DataError([Fault("path", tr("can't be read: {reason}", reason=error.strerror), str(self.path))]) from None
+            raise DataError(
+                [Fault("path", tr("can't be read: {reason}", reason=reason_of(error)), str(self.path))]
+            ) from None
 
     def _find_delimiter(self) -> str:
         try:
@@ -208,7 +222,9 @@ class Reader:
             if len(row) == len(self.names):
                 yield number, row
             elif report is not None:
-                report.add(tr("row {row}", row=number), tr("must have {n} cells, as row 1 has", n=len(self.names)), len(row))
+                report.add(
+                    tr("row {row}", row=number), tr("must have {n} cells, as row 1 has", n=len(self.names)), len(row)
+                )
 
     def index(self, column: str) -> int | None:
         """Position of a column given by name or by number from 1, or None."""
@@ -266,7 +282,10 @@ class Reader:
         elif not seen.numeric and len(seen.categories | seen.distinct) > limit:
             report.add(
                 tr("column {name!r}", name=name),
-                tr("must hold numbers, or at most {limit} different texts; leave it out if it is not needed", limit=limit),
+                tr(
+                    "must hold numbers, or at most {limit} different texts; leave it out if it is not needed",
+                    limit=limit,
+                ),
                 tr("more than {limit} texts, one of them {text!r}", limit=limit, text=min(seen.categories)),
             )
 
@@ -304,9 +323,13 @@ class Reader:
                 else:
                     value = self.number(cell)
                     if value is None:
-                        report.add(_cell(number, self.names[index]), tr("must be a number, as most of this column are"), cell)
+                        report.add(
+                            _cell(number, self.names[index]), tr("must be a number, as most of this column are"), cell
+                        )
                     elif not math.isfinite(value) or abs(value) > FLOAT32_MAX:
-                        report.add(_cell(number, self.names[index]), tr("must be a number between -3.4e38 and 3.4e38"), cell)
+                        report.add(
+                            _cell(number, self.names[index]), tr("must be a number between -3.4e38 and 3.4e38"), cell
+                        )
                     else:
                         values[index][position] = value
         report.check()

@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from gradsim import data as datasets
 from gradsim.exchange.results import Imported, ImportFault, Notes, Place
+from gradsim.i18n import tr
 from gradsim.model import Experiment
 from gradsim.nn.spec import MISSING, REGISTRIES, Fault, Spec, faults_of, fields_of
 
@@ -41,7 +42,7 @@ class Faults:
 
     def add(self, place: Place, message: str, received: object = MISSING) -> None:
         """Keeps one more."""
-        fault = Fault(str(place) or "the source", message, received)
+        fault = Fault(str(place) or tr("the source"), message, received)
         # A loop makes the same mistake in every round.
         if str(fault) not in map(str, self.found):
             self.found.append(fault)
@@ -62,7 +63,10 @@ class Faults:
         except ValidationError as error:
             name = content if isinstance(content, str) else str(content.get("type", ""))
             for fault in faults_of(error):
-                self.add(place, f"{name}: {fault.path} {fault.message}".replace(":  ", ": "), fault.received)
+                message = (
+                    tr("{place} {message}", place=fault.path, message=fault.message) if fault.path else fault.message
+                )
+                self.add(place, tr("{place}: {message}", place=name, message=message), fault.received)
             return None
         except PydanticCustomError as error:
             self.add(place, error.message())
@@ -182,7 +186,12 @@ def assembled(draft: Draft, base: Experiment | None, notes: Notes, faults: Fault
     if base is not None:
         fields = {view.name: getattr(base, view.name) for view in fields_of(type(base)) if not view.hidden}
     if draft.layers is None:
-        notes.add(Place(), "no layers are made here" + ("; those of the experiment stay" if base is not None else ""))
+        notes.add(
+            Place(),
+            tr("no layers are made here; those of the experiment stay")
+            if base is not None
+            else tr("no layers are made here"),
+        )
     else:
         fields["layers"] = draft.layers
         _choose_data(draft, fields, notes)
@@ -212,20 +221,44 @@ def _choose_data(draft: Draft, fields: Json, notes: Notes) -> None:
         guess = guessed_data(shape, last_units(layers))
         if guess is not None:
             fields["data"] = guess
-            notes.add(draft.data_place, f"data are not imported; {_name(guess)} has this input shape and is used")
-        else:
-            words = "of shape " + " x ".join(map(str, shape)) if shape else "of unknown shape"
-            kept = "the experiment's data stay" if "data" in fields else "fashion_mnist is used"
             notes.add(
-                draft.data_place, f"data are not imported, and no bundled ones are meant for inputs {words}; {kept}"
+                draft.data_place,
+                tr("data are not imported; {data} has this input shape and is used", data=_name(guess)),
             )
+        else:
+            notes.add(draft.data_place, _no_data(shape, kept="data" in fields))
     pictures = _name(fields.get("data", "fashion_mnist")) in ("fashion_mnist", "digits")
     flat = bool(layers) and layers[0].get("type") != "Flatten" and shape is not None and len(shape) == 1
     if pictures and flat and shape is not None and shape[0] in (784, 64) and draft.data is None:
         layers.insert(0, {"type": "Flatten"})
         notes.add(
-            draft.data_place, f"the pictures are not flat as {math.prod(shape)} inputs are; Flatten was put first"
+            draft.data_place,
+            tr("the pictures are not flat as {n} inputs are; Flatten was put first", n=math.prod(shape)),
         )
+
+
+def _no_data(shape: tuple[int, ...] | None, *, kept: bool) -> str:
+    """What to say where no bundled data fit; ``kept`` tells that there are others already."""
+    if not shape:
+        if kept:
+            return tr(
+                "data are not imported, and no bundled ones are meant for inputs of unknown shape; the experiment's "
+                "data stay"
+            )
+        return tr(
+            "data are not imported, and no bundled ones are meant for inputs of unknown shape; fashion_mnist is used"
+        )
+    sizes = " x ".join(map(str, shape))
+    if kept:
+        return tr(
+            "data are not imported, and no bundled ones are meant for inputs of shape {shape}; the experiment's data "
+            "stay",
+            shape=sizes,
+        )
+    return tr(
+        "data are not imported, and no bundled ones are meant for inputs of shape {shape}; fashion_mnist is used",
+        shape=sizes,
+    )
 
 
 def _name(data: Any) -> Any:

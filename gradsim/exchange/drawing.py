@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
 from gradsim.exchange.exporting import active, checked
+from gradsim.i18n import tr, tr_n
 from gradsim.model import Experiment
 from gradsim.nn import layers as nn_layers
 from gradsim.nn.layers import Layer, Shape
@@ -55,7 +56,7 @@ def words_of(layer: Layer) -> str:
     elif isinstance(layer, nn_layers.Activation):
         words = [layer.activation.identifier]
     if not layer.trainable:
-        words.append("(frozen)")
+        words.append(tr("(frozen)"))
     return " ".join(words)
 
 
@@ -83,7 +84,7 @@ def _draw(canvas: _Canvas, layers: Sequence[Layer], shape: Shape, bottom: float,
         if inside:
             height = _height(inside) + TITLE + FRAME
             canvas.box(left, y - height, width, height, "none", dashed=True)
-            title = f"{layer.count} times" if isinstance(layer, nn_layers.Repeat) else "x + f(x)"
+            title = tr_n("{n} time", "{n} times", layer.count) if isinstance(layer, nn_layers.Repeat) else "x + f(x)"
             canvas.text(left + 10, y - height + 16, title, anchor="start", size=12, fill=_FAINT)
             _draw(canvas, inside, shape, y - FRAME / 2, left + FRAME, width - 2 * FRAME)
             if isinstance(layer, nn_layers.Residual):

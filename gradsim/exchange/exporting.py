@@ -13,6 +13,7 @@ import numpy as np
 
 from gradsim import data as datasets
 from gradsim.exchange.results import Array
+from gradsim.i18n import tr
 from gradsim.model import Experiment
 from gradsim.model.faults import FaultsError
 from gradsim.model.file import write_atomically
@@ -93,7 +94,7 @@ def checked(experiment: Experiment) -> None:
         raise ExportFault(faults) from None
     if len(stack.output_shape) != 1:
         sizes = " x ".join(map(str, stack.output_shape))
-        raise ExportFault([Fault("layers", "must end in a flat row of outputs: add Flatten and Dense", sizes)])
+        raise ExportFault([Fault("layers", tr("must end in a flat row of outputs: add Flatten and Dense"), sizes)])
 
 
 def dataset_of(experiment: Experiment) -> datasets.Dataset:
@@ -143,7 +144,7 @@ def source_of(experiment: Experiment, data: DataFrom, name: str, weights: Sequen
             lines.append('x_val, y_val = arrays["x_val"], arrays["y_val"]')
     else:
         if not experiment.data.storable:
-            message = "arrays in memory are not known to a script: export them to a file beside it"
+            message = tr("arrays in memory are not known to a script: export them to a file beside it")
             raise ExportFault([Fault("data", message, experiment.data.identifier)])
         imports.append("from gradsim import datasets")
         described = pprint.pformat(to_json(experiment.data), width=WIDTH, sort_dicts=False)

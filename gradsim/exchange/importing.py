@@ -10,6 +10,7 @@ from gradsim.exchange import keras_code, keras_config, keras_file, notebooks, to
 from gradsim.exchange.python_code import MAX_SOURCE
 from gradsim.exchange.results import Imported
 from gradsim.exchange.weights import checked_file, refuse
+from gradsim.i18n import reason_of, tr
 from gradsim.model import Experiment, file
 
 SUFFIXES = (".py", ".ipynb", ".keras", ".json")
@@ -50,7 +51,7 @@ def read_file(path: str | os.PathLike[str], base: Experiment | None = None) -> I
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
-        raise refuse("the file", f"must end in {', '.join(SUFFIXES)}", path.name)
+        raise refuse(tr("the file"), tr("must end in {endings}", endings=", ".join(SUFFIXES)), path.name)
     if suffix == ".keras":
         return keras_file.read(path, base)
     limit = {".json": file.MAX_BYTES, ".ipynb": notebooks.MAX_BYTES}.get(suffix, MAX_SOURCE)
@@ -61,7 +62,7 @@ def read_file(path: str | os.PathLike[str], base: Experiment | None = None) -> I
             return keras_config.read(data, base)
         text = data.decode("utf-8-sig")
     except OSError as error:
-        raise refuse("the file", f"can't be read: {error.strerror or error}", str(path)) from None
+        raise refuse(tr("the file"), tr("can't be read: {reason}", reason=reason_of(error)), str(path)) from None
     except UnicodeDecodeError as error:
-        raise refuse("the file", f"must be text in UTF-8; byte {error.start} is none") from None
+        raise refuse(tr("the file"), tr("must be text in UTF-8; byte {place} is none", place=error.start)) from None
     return read_code(text, path.name, base)

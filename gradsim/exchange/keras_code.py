@@ -12,9 +12,10 @@ from typing import Any
 
 from gradsim.exchange import notebooks
 from gradsim.exchange.assembling import FULL_BATCH, Draft, Entry, Faults, Json, Loop, assembled, folded
-from gradsim.exchange.keras_terms import REPLACED, Terms, shown
+from gradsim.exchange.keras_terms import REPLACED, Terms, left_out, shown
 from gradsim.exchange.python_code import MAX_ITEMS, Framework, Interpreter, Made, Name, Opaque
 from gradsim.exchange.results import Imported, ImportFault, Notes, Place
+from gradsim.i18n import tr
 from gradsim.model import Experiment
 from gradsim.model.stack import MAX_ROWS
 from gradsim.nn import layers as nn_layers
@@ -120,7 +121,7 @@ class Keras(Framework):
             self.models.append(copy)
             return copy
         if last in ("load_model", "model_from_json"):
-            self.notes.add(made.place, f"{last}: files are not opened by an import; left out")
+            self.notes.add(made.place, tr("{name}: files are not opened by an import; left out", name=last))
             return Opaque(last, made.place)
         if last == "Input":
             return Made(TENSOR, [], {}, made.place, made.loop, {"layer": made, "inputs": []})
@@ -154,15 +155,20 @@ class Keras(Framework):
         if word in _DATA:
             self.data = (_DATA[word], made.place)
             self.notes.add(
-                made.place, f"{made.name}: the part of it that comes with the program is used ({_DATA[word]})"
+                made.place,
+                tr(
+                    "{name}: the part of it that comes with the program is used ({data})",
+                    name=made.name,
+                    data=_DATA[word],
+                ),
             )
         elif word == "mnist":
             self.data = ("fashion_mnist", made.place)
             self.notes.add(
-                made.place, "mnist does not come with the program; fashion_mnist, of the same shape, is used"
+                made.place, tr("mnist does not come with the program; fashion_mnist, of the same shape, is used")
             )
         else:
-            self.notes.add(made.place, f"{made.name} does not come with the program; its data are left out")
+            self.notes.add(made.place, no_such_data(made.name))
 
     def sequence(self, given: Any, place: Place) -> list[Any]:
         """The layers of a list, those of models in it among them."""
@@ -170,7 +176,10 @@ class Keras(Framework):
             given = [given]
         if not isinstance(given, list | tuple):
             if given is not None:
-                self.notes.add(place, f"Sequential: the layers {shown(given)} can't be known without running the code")
+                message = tr(
+                    "Sequential: the layers {value} can't be known without running the code", value=shown(given)
+                )
+                self.notes.add(place, message)
             return []
         found: list[Any] = []
         for layer in given:
@@ -181,7 +190,9 @@ class Keras(Framework):
             else:
                 found.append(layer)
             if len(found) > MAX_ITEMS:
-                raise ImportFault([Fault(str(place), f"must be at most {MAX_ROWS:,} layers", "more")])
+                raise ImportFault(
+                    [Fault(str(place), tr("must be at most {limit:,} layers", limit=MAX_ROWS), tr("more"))]
+                )
         return found
 
     def attribute(self, made: Made, name: str) -> Any:
@@ -264,7 +275,7 @@ class Keras(Framework):
             owner.attributes["input_shape"] = tuple(args[0])[1:]
             return None
         if name in ("load_weights", "set_weights"):
-            self.notes.add(place, f"{name}: weights are not read from code; they are drawn from the seed")
+            self.notes.add(place, tr("{name}: weights are not read from code; they are drawn from the seed", name=name))
             return None
         return None if name in _IGNORED_MODEL else MISSING
 
@@ -272,6 +283,16 @@ class Keras(Framework):
         if not isinstance(value, Made) or not all(isinstance(kind, Name) for kind in kinds):
             return None
         return any(canonical(kind.dotted).rpartition(".")[2] == value.last for kind in kinds)
+
+
+def no_such_data(name: str) -> str:
+    """What to say of data that the program does not have."""
+    return tr("{name} does not come with the program; its data are left out", name=name)
+
+
+def no_layer(value: Any) -> str:
+    """What to say of something among the layers."""
+    return tr("{value} is no layer that can be known; left out", value=shown(value))
 
 
 def output_of(model: Made) -> Made | None:
@@ -305,8 +326,13 @@ def _shortcut(tensor: Made, notes: Notes) -> Made:
             if at is shortcut:
                 tensor.attributes["branch"] = branch
                 return shortcut
-    what = "adds" if layer.last == "Add" else "joins"
-    notes.add(layer.place, f"{layer.last} {what} paths that are no residual block; only its first input is followed")
+    if layer.last == "Add":
+        message = tr("Add adds paths that are no residual block; only its first input is followed")
+    else:
+        message = tr(
+            "{layer} joins paths that are no residual block; only its first input is followed", layer=layer.last
+        )
+    notes.add(layer.place, message)
     return inputs[0]
 
 
@@ -344,7 +370,8 @@ class Reader:
         inside = {id(m) for m in self.keras.models if m is not model and self.is_part(m, model)}
         for other in self.keras.models:
             if other is not model and id(other) not in inside and other.name != "keras.Sequential.implicit":
-                self.notes.add(other.place, f"{other.last}: another model of this code is taken; this one is left out")
+                message = tr("{name}: another model of this code is taken; this one is left out", name=other.last)
+                self.notes.add(other.place, message)
         return model
 
     def is_part(self, model: Made, whole: Made | None) -> bool:
@@ -360,9 +387,7 @@ class Reader:
         found: list[Entry] = []
         for made, inner in pairs:
             if not isinstance(made, Made):
-                self.notes.add(
-                    getattr(made, "place", Place()), f"{shown(made)} is no layer that can be known; left out"
-                )
+                self.notes.add(getattr(made, "place", Place()), no_layer(made))
                 continue
             if inner is not None:
                 content: Json = {"type": "Residual", "layers": folded(self.entries(inner), made.loop)}
@@ -384,7 +409,9 @@ class Reader:
         if model is None:
             if not self.keras.loose:
                 return None
-            self.notes.add(self.keras.loose[0].place, "no model is made here; the layers are stacked in their order")
+            self.notes.add(
+                self.keras.loose[0].place, tr("no model is made here; the layers are stacked in their order")
+            )
             return folded(self.entries([(layer, None) for layer in self.keras.loose]))
         output = output_of(model)
         listed = model.attributes.get("layers")
@@ -395,7 +422,7 @@ class Reader:
             if not entries and self.keras.implicit and model in self.keras.implicit.values():
                 return None
         else:
-            self.notes.add(model.place, "the model's outputs can't be known without running the code")
+            self.notes.add(model.place, tr("the model's outputs can't be known without running the code"))
             return None
         shape = model.attributes.get("input_shape")
         if self.shape is None and isinstance(shape, tuple) and shape and all(isinstance(n, int) for n in shape):
@@ -412,7 +439,7 @@ class Reader:
             used |= {id(layer) for layer in listed}
         for made in self.keras.loose:
             if id(made) not in used:
-                self.notes.add(made.place, f"{made.last} is made here and is in no model; left out")
+                self.notes.add(made.place, tr("{layer} is made here and is in no model; left out", layer=made.last))
 
 
 def _graph_members(tensor: Made | None) -> list[Made]:
@@ -433,7 +460,7 @@ def read_compile(reader: Reader, draft: Draft) -> None:
     """Loss and optimizer, and what else ``compile`` was given."""
     keras, terms, notes = reader.keras, reader.terms, reader.notes
     if keras.compiled is None:
-        notes.add(Place(), "compile is not called here; loss and optimizer stay as they are")
+        notes.add(Place(), tr("compile is not called here; loss and optimizer stay as they are"))
         return
     heard = keras.compiled[1]
     given = dict(heard.args)
@@ -448,7 +475,8 @@ def read_compile(reader: Reader, draft: Draft) -> None:
             and getattr(metric, "last", "")
             not in ("Accuracy", "CategoricalAccuracy", "SparseCategoricalAccuracy", "BinaryAccuracy")
         ):
-            notes.add(heard.place, f"metrics: {shown(metric)} is left out; loss and accuracy are always recorded")
+            message = tr("metrics: {name} is left out; loss and accuracy are always recorded", name=shown(metric))
+            notes.add(heard.place, message)
     for name, value in given.items():
         if value is not None and name not in (
             "run_eagerly",
@@ -457,7 +485,7 @@ def read_compile(reader: Reader, draft: Draft) -> None:
             "auto_scale_loss",
             "weighted_metrics",
         ):
-            notes.add(heard.place, f"compile: {name}={shown(value)} has no counterpart here and is left out")
+            notes.add(heard.place, left_out(f"compile: {name}={shown(value)}"))
     if logits and draft.layers:
         with_output_activation(draft.layers, loss or "", heard.place, notes)
 
@@ -470,10 +498,19 @@ def with_output_activation(layers: list[Json], loss: str, place: Place, notes: N
         return
     if last.get("type") == "Dense" and last.get("activation", "linear") == "linear":
         last["activation"] = activation
-        notes.add(place, f"the loss takes logits; here the last layer applies {activation} and the loss is {loss}")
+        message = tr(
+            "the loss takes logits; here the last layer applies {activation} and the loss is {loss}",
+            activation=activation,
+            loss=loss,
+        )
+        notes.add(place, message)
     else:
         layers.append({"type": "Activation", "activation": activation})
-        notes.add(place, f"the loss takes logits; a layer that applies {activation} was put behind the last one")
+        message = tr(
+            "the loss takes logits; a layer that applies {activation} was put behind the last one",
+            activation=activation,
+        )
+        notes.add(place, message)
 
 
 def _fit(reader: Reader, draft: Draft) -> None:
@@ -491,7 +528,8 @@ def _fit(reader: Reader, draft: Draft) -> None:
     ):
         draft.batch_size = FULL_BATCH
     elif size is not None:
-        notes.add(heard.place, f"fit: batch_size={shown(size)} can't be known without running the code; 32 is used")
+        message = tr("fit: batch_size={value} can't be known without running the code; 32 is used", value=shown(size))
+        notes.add(heard.place, message)
     epochs = given.get("epochs")
     if isinstance(epochs, int) and not isinstance(epochs, bool) and epochs > 0:
         draft.epochs = epochs
@@ -501,10 +539,11 @@ def _fit(reader: Reader, draft: Draft) -> None:
     callbacks = given.get("callbacks")
     for callback in callbacks if isinstance(callbacks, list | tuple) else [callbacks]:
         if callback is not None:
-            notes.add(heard.place, f"fit: the callback {shown(callback)} has no counterpart here and is left out")
+            message = tr("fit: the callback {name} has no counterpart here and is left out", name=shown(callback))
+            notes.add(heard.place, message)
     for name in ("class_weight", "sample_weight", "steps_per_epoch", "initial_epoch"):
         if given.get(name) is not None:
-            notes.add(heard.place, f"fit: {name}={shown(given[name])} has no counterpart here and is left out")
+            notes.add(heard.place, left_out(f"fit: {name}={shown(given[name])}"))
 
 
 def read(source: str, filename: str = "code.py", base: Experiment | None = None) -> Imported:
@@ -525,7 +564,7 @@ def read(source: str, filename: str = "code.py", base: Experiment | None = None)
     try:
         return _read(keras, interpreter, base, notes, faults)
     except RecursionError:
-        raise ImportFault([Fault("the code", "makes blocks that are nested too deeply", MISSING)]) from None
+        raise ImportFault([Fault(tr("the code"), tr("makes blocks that are nested too deeply"), MISSING)]) from None
 
 
 def _read(keras: Keras, interpreter: Interpreter, base: Experiment | None, notes: Notes, faults: Faults) -> Imported:
@@ -541,7 +580,7 @@ def _read(keras: Keras, interpreter: Interpreter, base: Experiment | None, notes
     draft.seed = keras.seed
     draft.dtype = keras.dtype if keras.dtype in ("float32", "float64") else None
     if keras.dtype is not None and draft.dtype is None:
-        notes.add(Place(), f"set_floatx: {keras.dtype} has no counterpart here; float32 is used")
+        notes.add(Place(), tr("set_floatx: {name} has no counterpart here; float32 is used", name=keras.dtype))
     draft.name, draft.description = titles(interpreter.tree)
     return assembled(draft, base, notes, faults)
 

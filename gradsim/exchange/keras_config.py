@@ -12,6 +12,7 @@ from gradsim.exchange.keras_script import class_name
 from gradsim.exchange.keras_terms import Terms
 from gradsim.exchange.python_code import MAX_MADE, Made
 from gradsim.exchange.results import Imported, ImportFault, Notes, Place
+from gradsim.i18n import tr
 from gradsim.model import Experiment, file
 from gradsim.model.stack import snake_case
 from gradsim.nn import layers as nn_layers
@@ -57,21 +58,21 @@ class _Models:
     def layer(self, content: Any, path: str) -> Made:
         self.count += 1
         if self.count > MAX_MADE:
-            raise self.fault(path, f"must hold at most {MAX_MADE:,} layers")
+            raise self.fault(path, tr("must hold at most {limit:,} layers", limit=MAX_MADE))
         if not isinstance(content, dict) or not isinstance(content.get("class_name"), str):
-            raise self.fault(path, "must be a layer: an object with class_name and config")
+            raise self.fault(path, tr("must be a layer: an object with class_name and config"))
         if content["class_name"] in ("Sequential", "Functional", "Model"):
             return self.model(content, path)
         made = _values(content)
         if not isinstance(made, Made):
-            raise self.fault(path, "must be a layer: an object with class_name and config")
+            raise self.fault(path, tr("must be a layer: an object with class_name and config"))
         return made
 
     def model(self, content: Json, path: str) -> Made:
         config = content.get("config")
         listed = config.get("layers") if isinstance(config, dict) else config
         if not isinstance(listed, list):
-            raise self.fault(f"{path}.config.layers", "must be a list of layers")
+            raise self.fault(f"{path}.config.layers", tr("must be a list of layers"))
         made = Made(f"keras.{content['class_name']}", [], {}, Place())
         places = [f"{path}.config.layers[{number}]" for number in range(len(listed))]
         layers = [self.layer(entry, place) for entry, place in zip(listed, places, strict=True)]
@@ -105,7 +106,7 @@ class _Models:
             for source in _histories(entry.get("inbound_nodes")):
                 if source not in tensors:
                     where = f"{path}.config.layers[{number}].inbound_nodes"
-                    raise self.fault(where, f"must name a layer before it; {source[:60]!r} is none")
+                    raise self.fault(where, tr("must name a layer before it; {name!r} is none", name=source[:60]))
                 inputs.append(tensors[source])
             if layer in self.keras.models and inputs:
                 tensors[str(name)] = self.keras.called(layer, inputs, {}, Place(), None)
@@ -116,7 +117,7 @@ class _Models:
             outputs = outputs[0]
         wanted = outputs[0] if isinstance(outputs, list) and outputs else None
         if not isinstance(wanted, str) or wanted not in tensors:
-            raise self.fault(f"{path}.config.output_layers", "must name the last layer")
+            raise self.fault(f"{path}.config.output_layers", tr("must name the last layer"))
         return tensors[wanted]
 
 
@@ -163,7 +164,7 @@ def read_with_layers(source: str | bytes, base: Experiment | None = None) -> tup
     keras = Keras(notes)
     if content.get("class_name") not in ("Sequential", "Functional", "Model"):
         kind = content.get("class_name", MISSING)
-        raise ImportFault([Fault("class_name", "must be Sequential or Functional: a Keras model", kind)])
+        raise ImportFault([Fault("class_name", tr("must be Sequential or Functional: a Keras model"), kind)])
     try:
         model = _Models(keras, notes).model(content, "")
         keras.models = [model]
@@ -171,7 +172,7 @@ def read_with_layers(source: str | bytes, base: Experiment | None = None) -> tup
         reader = Reader(keras, terms, faults, notes)
         draft = Draft(layers=reader.layers(model))
     except RecursionError:
-        raise ImportFault([Fault("", "is nested too deeply", MISSING)]) from None
+        raise ImportFault([Fault("", tr("is nested too deeply"), MISSING)]) from None
     draft.input_shape = reader.shape
     compiled = _values(content.get("compile_config"))
     if isinstance(compiled, dict):
@@ -180,7 +181,7 @@ def read_with_layers(source: str | bytes, base: Experiment | None = None) -> tup
     formats = [name for name in terms.dtypes if name in ("float32", "float64")]
     draft.dtype = formats[0] if formats else None
     for name in sorted({name for name in terms.dtypes if name not in ("float32", "float64")}):
-        notes.add(Place(), f"the number format {name} has no counterpart here; float32 is used")
+        notes.add(Place(), tr("the number format {name} has no counterpart here; float32 is used", name=name))
     return assembled(draft, base, notes, faults), reader.order
 
 

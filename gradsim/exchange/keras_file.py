@@ -16,6 +16,7 @@ from gradsim.exchange.assembling import Json
 from gradsim.exchange.python_code import Made
 from gradsim.exchange.results import Array, Imported, ImportFault, Note, Place
 from gradsim.exchange.weights import UNREADABLE, checked_file, finite, refuse
+from gradsim.i18n import tr
 from gradsim.model import Experiment, file
 from gradsim.model.stack import Placed
 from gradsim.nn.spec import Fault
@@ -47,14 +48,14 @@ def read(path: str | os.PathLike[str], base: Experiment | None = None) -> Import
         stack = imported.experiment.stack()
     except ValueError as error:
         reason = str(error).splitlines()[0]
-        note = Note(Place(), f"weights are left out, since the stack does not fit the data: {reason}")
+        note = Note(Place(), tr("weights are left out, since the stack does not fit the data: {reason}", reason=reason))
         return dataclasses.replace(imported, notes=(*imported.notes, note))
     # In float64, with two numbers that the optimizer keeps of each.
     weights = _from(path, WEIGHTS, 24 * stack.parameters + SPARE_BYTES)
     placed = [entry for entry in stack.layers if entry.weights]
     with_weights = [entry for entry in order if entry[1]["type"] in {p.layer.identifier for p in placed}]
     if [entry[1]["type"] for entry in with_weights] != [p.layer.identifier for p in placed]:
-        raise refuse("the file", "must hold one model whose layers follow each other")
+        raise refuse(tr("the file"), tr("must hold one model whose layers follow each other"))
     return dataclasses.replace(imported, weights=_weights(weights, list(zip(placed, with_weights, strict=True))))
 
 
@@ -65,23 +66,29 @@ def _from(path: Path, name: str, limit: int) -> bytes:
     except ImportFault:
         raise
     except UNREADABLE as error:
-        raise refuse("the file", f"must be a .keras archive ({error})", str(path)) from None
+        raise refuse(tr("the file"), tr("must be a .keras archive ({reason})", reason=error), str(path)) from None
 
 
 def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
     infos = archive.infolist()
     if len(infos) > MAX_MEMBERS:
-        raise refuse("the file", f"must hold at most {MAX_MEMBERS:,} members", f"{len(infos):,}")
+        raise refuse(tr("the file"), tr("must hold at most {limit:,} members", limit=MAX_MEMBERS), f"{len(infos):,}")
     found = [info for info in infos if info.filename == name]
     if len(found) != 1:
-        raise refuse("the file", f"must hold {name} once: a .keras archive", f"{len(found)} of it")
+        raise refuse(
+            tr("the file"), tr("must hold {name} once: a .keras archive", name=name), tr("{n} of it", n=len(found))
+        )
     if found[0].file_size > limit:
-        raise refuse(name, f"must be at most {limit // 2**20} MiB when unpacked", f"{found[0].file_size:,} bytes")
+        raise refuse(
+            name,
+            tr("must be at most {limit} MiB when unpacked", limit=limit // 2**20),
+            tr("{n:,} bytes", n=found[0].file_size),
+        )
     with archive.open(found[0]) as stream:
         # What a member declares may be a lie; no more than that is ever unpacked.
         data = stream.read(found[0].file_size + 1)
     if len(data) > found[0].file_size:
-        raise refuse(name, f"must be {found[0].file_size:,} bytes long, as it says", "more")
+        raise refuse(name, tr("must be {n:,} bytes long, as it says", n=found[0].file_size), tr("more"))
     return data
 
 
@@ -106,7 +113,7 @@ def _weights(data: bytes, wanted: list[tuple[Placed, tuple[Made, Json]]]) -> lis
                         found.append(result)
     except Exception as error:
         # Damaged files make h5py raise whatever comes to hand.
-        raise refuse(WEIGHTS, f"must be a readable HDF5 file ({error})") from None
+        raise refuse(WEIGHTS, tr("must be a readable HDF5 file ({reason})", reason=error)) from None
     if faults:
         raise ImportFault(faults)
     return found
@@ -119,12 +126,12 @@ def _dataset(h5py: Any, content: Any, place: str, shape: tuple[int, ...]) -> Arr
         # Links to other files are not followed.
         link = at.get(part, getlink=True) if isinstance(at, h5py.Group) else None
         if not isinstance(link, h5py.HardLink):
-            return "must be in the file"
+            return tr("must be in the file")
         at = at[part]
     if not isinstance(at, h5py.Dataset) or at.is_virtual or at.external:
-        return "must be an array in the file itself"
+        return tr("must be an array in the file itself")
     if at.shape != shape:
-        return f"must have the shape {shape}, not {at.shape}"
+        return tr("must have the shape {shape}, not {other}", shape=shape, other=at.shape)
     if at.dtype.kind != "f" or at.dtype.itemsize > 8:
-        return f"must hold real numbers, not {at.dtype}"
+        return tr("must hold real numbers, not {dtype}", dtype=at.dtype)
     return np.asarray(at[()], dtype=np.float64 if at.dtype == np.float64 else np.float32)

@@ -17,6 +17,7 @@ from gradsim.exchange.exporting import (
     source_of,
 )
 from gradsim.exchange.results import Array
+from gradsim.i18n import tr
 from gradsim.model import Experiment
 from gradsim.model.stack import snake_case
 from gradsim.nn import layers as nn_layers
@@ -145,8 +146,12 @@ class _Writer:
         kinds = "|".join(map(snake_case, (*nn_layers.registry, "Add", "InputLayer")))
         automatic = re.fullmatch(rf"({kinds})(_\d+)?", layer.name)
         if looped or automatic or "/" in layer.name or self.names.count(layer.name) > 1:
-            words = "Keras needs every layer of a model to have a name of its own"
-            self.notes.append(f"the name {layer.name!r} is left out: {words}")
+            self.notes.append(
+                tr(
+                    "the name {name!r} is left out: Keras needs every layer of a model to have a name of its own",
+                    name=layer.name,
+                )
+            )
             return {}
         return {"name": repr(layer.name)}
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterable
 from typing import Any
 
 from gradsim.exchange.assembling import Faults, Json
 from gradsim.exchange.python_code import Function, Made, Name, Opaque, Partial
 from gradsim.exchange.results import Notes, Place
+from gradsim.i18n import tr
 from gradsim.model.faults import near
 from gradsim.nn import layers as nn_layers
 from gradsim.nn.spec import MISSING, REGISTRIES, FieldView, fields_of
@@ -113,7 +115,9 @@ class Terms:
             names = tuple(f.name for f in dataclasses.fields(cls) if not f.kw_only) if cls is not None else ()
         given = dict(zip(names, made.args, strict=False))
         for extra in made.args[len(names) :] if cls is not None else ():
-            self.notes.add(made.place, f"{made.last}: the argument {shown(extra)} is left out")
+            self.notes.add(
+                made.place, tr("{name}: the argument {value} is left out", name=made.last, value=shown(extra))
+            )
         return {**given, **made.kwargs}
 
     def fields(self, kind: str, cls: type[Any], made: Made) -> Json:
@@ -152,13 +156,23 @@ class Terms:
         if value is None:
             return MISSING
         if view.required:
-            words = f"must be known without running the code; {shown(value)} is not"
-            self.faults.add(_place_of(value, made.place), f"{made.last}: {view.name} {words}")
+            message = tr(
+                "{name}: {field} must be known without running the code; {value} is not",
+                name=made.last,
+                field=view.name,
+                value=shown(value),
+            )
+            self.faults.add(_place_of(value, made.place), message)
             return 1
         self.notes.add(
             _place_of(value, made.place),
-            f"{made.last}: {view.name}={shown(value)} can't be known without running the code; "
-            f"the default {_default(view)} is used",
+            tr(
+                "{name}: {field}={value} can't be known without running the code; the default {default} is used",
+                name=made.last,
+                field=view.name,
+                value=shown(value),
+                default=_default(view),
+            ),
         )
         return MISSING
 
@@ -177,10 +191,11 @@ class Terms:
             return
         elif name == "seed":
             self.notes.add(
-                made.place, f"{made.last}: seed={shown(value)} is left out; the experiment has one seed for all"
+                made.place,
+                tr("{name} is left out; the experiment has one seed for all", name=f"{made.last}: seed={shown(value)}"),
             )
             return
-        self.notes.add(made.place, f"{made.last}: {name}={shown(value)} has no counterpart here and is left out")
+        self.notes.add(made.place, left_out(f"{made.last}: {name}={shown(value)}"))
 
     def dtype(self, value: Any) -> None:
         """Remembers a number format that a layer names."""
@@ -230,9 +245,9 @@ class Terms:
         instead = REPLACED.get(name)
         if instead is None:
             known = near(name, [k for k in nn_layers.registry if k not in ("Repeat", "Residual")])
-            self.notes.add(made.place, f"{name} has no counterpart here and is left out{known}")
+            self.notes.add(made.place, left_out(name) + known)
             return []
-        self.notes.add(made.place, f"{name} has no counterpart here; {instead} is used instead")
+        self.notes.add(made.place, used_instead(name, instead))
         content: Json = {"type": instead}
         rate = self.arguments(Made("Dropout", made.args, made.kwargs, made.place), nn_layers.Dropout).get("rate")
         if instead == "Dropout" and isinstance(rate, int | float):
@@ -265,10 +280,11 @@ class Terms:
         return MISSING
 
     def unknown(self, value: Any, place: Place, where: str, instead: str) -> None:
-        what = "a function of its own" if isinstance(value, Function) else shown(value)
+        what = tr("a function of its own") if isinstance(value, Function) else shown(value)
         if isinstance(value, Function) and value.is_lambda:
-            what = "a lambda"
-        self.notes.add(_place_of(value, place), f"{where}: {what} can't be represented; {instead} is used")
+            what = tr("a lambda")
+        message = tr("{place}: {what} can't be represented; {instead} is used", place=where, what=what, instead=instead)
+        self.notes.add(_place_of(value, place), message)
 
     def activation(self, value: Any, place: Place, where: str) -> Any:
         """An activation; linear where there is none or it can't be represented."""
@@ -283,7 +299,7 @@ class Terms:
             return self.substitute("activation", name.lower(), _ACTIVATIONS, place, where)
         if isinstance(value, str):
             names = list(REGISTRIES["activation"])
-            self.faults.add(place, f"{where} must be one of {', '.join(names)}{near(value, names)}", value)
+            self.faults.add(place, _one_of(where, names, value), value)
             return "linear"
         self.unknown(value, place, where, "linear")
         return "linear"
@@ -291,7 +307,7 @@ class Terms:
     def substitute(self, kind: str, name: str, table: dict[str, str], place: Place, where: str) -> str:
         if name in REGISTRIES[kind]:
             return str(REGISTRIES[kind][name].identifier)
-        self.notes.add(place, f"{where}: {name} has no counterpart here; {table[name]} is used instead")
+        self.notes.add(place, used_instead(f"{where}: {name}", table[name]))
         return table[name]
 
     def layer_activation(self, made: Made) -> Any:
@@ -304,7 +320,7 @@ class Terms:
             }
             slope = extra.pop("negative_slope", None)
             for key, value in extra.items():
-                self.notes.add(made.place, f"ReLU: {key}={shown(value)} has no counterpart here and is left out")
+                self.notes.add(made.place, left_out(f"ReLU: {key}={shown(value)}"))
             return "relu" if slope is None else {"type": "leaky_relu", "negative_slope": slope}
         if name == "Softmax":
             return "softmax"
@@ -339,9 +355,9 @@ class Terms:
         if name is not None and name in registry:
             return registry[name].identifier
         if isinstance(value, str):
-            self.faults.add(place, f"{where} must be one of {', '.join(registry)}{near(value, registry)}", value)
+            self.faults.add(place, _one_of(where, registry, value), value)
             return MISSING
-        self.unknown(value, place, where, "the default")
+        self.unknown(value, place, where, tr("the default"))
         return MISSING
 
     def variance_scaling(self, made: Made) -> Any:
@@ -354,7 +370,7 @@ class Terms:
         if isinstance(scale, int | float) and (float(scale), mode) in exact:
             name = f"{exact[float(scale), mode]}_{form}"
             if spread == "untruncated_normal":
-                self.notes.add(made.place, f"VarianceScaling: {name} is used, which is truncated at two deviations")
+                self.notes.add(made.place, truncated("VarianceScaling", name))
             return name
         near_by = (
             "he"
@@ -363,8 +379,8 @@ class Terms:
             if mode == "fan_avg"
             else "lecun"
         )
-        words = f"VarianceScaling(scale={shown(scale)}, mode={shown(mode)}) has no counterpart here"
-        self.notes.add(made.place, f"{words}; {near_by}_{form} is used instead")
+        wanted = f"VarianceScaling(scale={shown(scale)}, mode={shown(mode)})"
+        self.notes.add(made.place, used_instead(wanted, f"{near_by}_{form}"))
         return f"{near_by}_{form}"
 
     def regularizer(self, value: Any, place: Place, where: str) -> Any:
@@ -378,7 +394,7 @@ class Terms:
         name = value if isinstance(value, str) else value.last if isinstance(value, Name) else None
         if name is not None and name in registry:
             return registry[name].identifier
-        self.unknown(value, place, where, "none")
+        self.unknown(value, place, where, tr("none"))
         return None
 
     # What compile gets
@@ -405,9 +421,9 @@ class Terms:
         if name is not None and _snake(name) in _LOSSES:
             return self.substitute("loss", _snake(name), _LOSSES, place, "loss"), logits
         if isinstance(value, str):
-            self.faults.add(place, f"loss must be one of {', '.join(registry)}{near(value, registry)}", value)
+            self.faults.add(place, _one_of("loss", registry, value), value)
         elif value is not None:
-            self.notes.add(_place_of(value, place), f"loss: {shown(value)} can't be represented and is left out")
+            self.notes.add(_place_of(value, place), _lost("loss", value))
         return None, logits
 
     def optimizer(self, value: Any, place: Place) -> Json | None:
@@ -418,9 +434,7 @@ class Terms:
             made = Made(made.dotted, [], {}, place)
         if not isinstance(made, Made):
             if value is not None:
-                self.notes.add(
-                    _place_of(value, place), f"optimizer: {shown(value)} can't be represented and is left out"
-                )
+                self.notes.add(_place_of(value, place), _lost("optimizer", value))
             return None
         name = made.last
         lowered = {key.lower(): key for key in (*registry, *_OPTIMIZERS)}
@@ -428,13 +442,13 @@ class Terms:
         if name in registry:
             content = self.fields("optimizer", registry[name], made)
         elif name in _OPTIMIZERS:
-            self.notes.add(made.place, f"{name} has no counterpart here; {_OPTIMIZERS[name]} is used instead")
+            self.notes.add(made.place, used_instead(name, _OPTIMIZERS[name]))
             content = {"type": _OPTIMIZERS[name]}
             rate = made.kwargs.get("learning_rate", made.args[0] if made.args else None)
             if isinstance(rate, int | float):
                 content["learning_rate"] = rate
         else:
-            self.faults.add(made.place, f"optimizer must be one of {', '.join(registry)}{near(name, registry)}", name)
+            self.faults.add(made.place, _one_of("optimizer", registry, name), name)
             return None
         for key in ("learning_rate", "lr"):
             rate = made.attributes.get(key)
@@ -448,8 +462,9 @@ class Terms:
         if made.last not in registry:
             given = list(made.kwargs.values()) + made.args
             first = made.kwargs.get("initial_learning_rate", next((v for v in given if isinstance(v, float)), None))
-            words = f"the constant rate {first:g}" if isinstance(first, int | float) else "the default rate"
-            self.notes.add(made.place, f"{made.last} has no counterpart here; {words} is used instead")
+            known = isinstance(first, int | float)
+            instead = tr("the constant rate {rate:g}", rate=first) if known else tr("the default rate")
+            self.notes.add(made.place, used_instead(made.last, instead))
             return first if isinstance(first, int | float) else MISSING
         content = self.fields("schedule", registry[made.last], made)
         # How export writes a warm-up: Keras has it inside of CosineDecay only.
@@ -472,6 +487,29 @@ def _place_of(value: Any, otherwise: Place) -> Place:
     return value.place if isinstance(value, Opaque | Made | Function) else otherwise
 
 
+def left_out(name: str) -> str:
+    """What to say of a thing that does not exist here."""
+    return tr("{name} has no counterpart here and is left out", name=name)
+
+
+def used_instead(name: str, instead: str) -> str:
+    """What to say of a thing that another one stands for here."""
+    return tr("{name} has no counterpart here; {instead} is used instead", name=name, instead=instead)
+
+
+def truncated(name: str, instead: str) -> str:
+    """What to say of a normal distribution that is cut here."""
+    return tr("{name}: {instead} is used, which is truncated at two deviations", name=name, instead=instead)
+
+
+def _one_of(place: str, names: Iterable[str], received: str) -> str:
+    return tr("{place} must be one of {names}", place=place, names=", ".join(names)) + near(received, names)
+
+
+def _lost(place: str, value: Any) -> str:
+    return tr("{place}: {what} can't be represented and is left out", place=place, what=shown(value))
+
+
 def shown(value: Any) -> str:
     """A value for a message."""
     if isinstance(value, Opaque):
@@ -485,7 +523,7 @@ def shown(value: Any) -> str:
     if isinstance(value, Partial):
         return "partial(...)"
     if isinstance(value, list | tuple | dict) and not all(isinstance(v, int | float | str) for v in value):
-        return "a list" if isinstance(value, list | tuple) else "a dictionary"
+        return tr("a list") if isinstance(value, list | tuple) else tr("a dictionary")
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gradsim.exchange.results import ImportFault, Notes, Place
+from gradsim.i18n import tr
 from gradsim.nn.spec import MISSING, Fault
 
 MAX_BYTES = 64 * 2**20
@@ -33,12 +34,15 @@ def code_of(source: str, filename: str, notes: Notes) -> tuple[str, Callable[[in
     for number, cell in _cells(source):
         text = cell.splitlines()
         if text and text[0].startswith("%%") and not text[0].startswith(("%%time", "%%capture")):
-            notes.add(Place(1, 1, number), f"the cell is for {text[0].split()[0]} and is left out")
+            notes.add(Place(1, 1, number), tr("the cell is for {command} and is left out", command=text[0].split()[0]))
             continue
         for line, words in enumerate(text, 1):
             magic = _MAGIC.match(words)
             if magic:
-                notes.add(Place(line, 1, number), f"{words.strip()[:60]}: a command of the notebook, left out")
+                notes.add(
+                    Place(line, 1, number),
+                    tr("{command}: a command of the notebook, left out", command=words.strip()[:60]),
+                )
                 words = f"{magic[1]}pass"
             lines.append(words)
             places.append((number, line))
@@ -52,21 +56,21 @@ def _place(places: list[tuple[int, int]], line: int, column: int) -> Place:
 
 def _cells(source: str) -> list[tuple[int, str]]:
     def fault(message: str) -> ImportFault:
-        return ImportFault([Fault("the notebook", message, MISSING)])
+        return ImportFault([Fault(tr("the notebook"), message, MISSING)])
 
     if len(source) > MAX_BYTES:
-        raise fault(f"must be at most {MAX_BYTES // 2**20} MiB long")
+        raise fault(tr("must be at most {limit} MiB long", limit=MAX_BYTES // 2**20))
     try:
         content: Any = json.loads(source)
     except (ValueError, RecursionError) as error:
-        raise fault(f"must be a Jupyter notebook (JSON): {error}") from None
+        raise fault(tr("must be a Jupyter notebook (JSON): {reason}", reason=error)) from None
     cells = content.get("cells") if isinstance(content, dict) else None
     if cells is None and isinstance(content, dict) and isinstance(content.get("worksheets"), list):
         cells = [
             cell for sheet in content["worksheets"] if isinstance(sheet, dict) for cell in sheet.get("cells") or []
         ]
     if not isinstance(cells, list):
-        raise fault("must be a Jupyter notebook with cells")
+        raise fault(tr("must be a Jupyter notebook with cells"))
     found = []
     for number, cell in enumerate(cells, 1):
         if isinstance(cell, dict) and cell.get("cell_type") == "code":
@@ -74,6 +78,6 @@ def _cells(source: str) -> list[tuple[int, str]]:
             if isinstance(text, list) and all(isinstance(line, str) for line in text):
                 text = "".join(text)
             if not isinstance(text, str):
-                raise fault(f"cell {number}: its source must be text")
+                raise fault(tr("cell {n}: its source must be text", n=number))
             found.append((number, text))
     return found

@@ -13,6 +13,7 @@ from gradsim import data as datasets
 from gradsim.exchange import keras_file, weights
 from gradsim.exchange.results import Array, ImportFault
 from gradsim.exchange.weights import refuse
+from gradsim.i18n import tr
 from gradsim.model import Experiment, file, migrations
 from gradsim.model.faults import FaultsError
 from gradsim.model.stack import count_rows
@@ -63,16 +64,17 @@ def load(path: str | os.PathLike[str], experiment: Experiment | None = None) -> 
     if path.suffix.lower() == ".keras":
         imported = keras_file.read(path, experiment)
         if imported.weights is None:
-            raise refuse("the file", str(imported.notes[-1].message), path.name)
+            raise refuse(tr("the file"), str(imported.notes[-1].message), path.name)
         return Saved(imported.experiment, imported.weights)
     if path.suffix.lower() == ".npz" and weights.is_recording(path):
         try:
             recording = Recording.load(path)
         except RecordingFileError as error:
-            raise refuse("the recording", str(error)) from None
+            raise refuse(tr("the recording"), str(error)) from None
         return of_recording(recording, experiment)
     if experiment is None:
-        raise refuse("the file", "holds weights only: the experiment that they belong to must be given too", path.name)
+        message = tr("holds weights only: the experiment that they belong to must be given too")
+        raise refuse(tr("the file"), message, path.name)
     return Saved(experiment, weights.read(path, experiment.stack()))
 
 
@@ -87,11 +89,11 @@ def of_recording(recording: Recording, experiment: Experiment | None = None) -> 
     """
     arrays = recording.final_weights
     if arrays is None:
-        raise refuse("the recording", "must hold final weights; this one was made without")
+        raise refuse(tr("the recording"), tr("must hold final weights; this one was made without"))
     if experiment is None:
         content = recording.experiment
         if not isinstance(content, dict):
-            raise refuse("the recording", "must hold its experiment; this one was made with data in memory")
+            raise refuse(tr("the recording"), tr("must hold its experiment; this one was made with data in memory"))
         try:
             fields = {key: value for key, value in migrations.migrate(content).items() if key not in file.EXTENSIONS}
             fields.pop(migrations.KEY, None)
@@ -99,7 +101,7 @@ def of_recording(recording: Recording, experiment: Experiment | None = None) -> 
         except FaultsError as error:
             raise ImportFault(error.faults) from None
         except LookupError as error:
-            raise refuse("the recording", str(error.args[0])) from None
+            raise refuse(tr("the recording"), str(error.args[0])) from None
     named = {f"arr_{number}": array for number, array in enumerate(arrays)}
     return Saved(experiment, weights.fitted(named, experiment.stack()))
 
@@ -114,7 +116,7 @@ def split(layers: Sequence[Layer], rows: int) -> tuple[tuple[Layer, ...], tuple[
     """
     total = count_rows(tuple(layers))
     if not 0 <= rows <= total:
-        raise refuse("the number of layers", f"must be from 0 to {total}", rows)
+        raise refuse(tr("the number of layers"), tr("must be from 0 to {last}", last=total), rows)
     first: list[Layer] = []
     rest = list(layers)
     left = rows
@@ -135,7 +137,8 @@ def split(layers: Sequence[Layer], rows: int) -> tuple[tuple[Layer, ...], tuple[
             left = inside
         else:
             done = rows - left
-            raise refuse("the number of layers", f"must not cut a residual block: {done} or {done + size}", rows)
+            message = tr("must not cut a residual block: {before} or {after}", before=done, after=done + size)
+            raise refuse(tr("the number of layers"), message, rows)
     return tuple(first), tuple(rest)
 
 
@@ -184,7 +187,9 @@ def reuse(saved: Saved, target: Experiment, rows: int, *, freeze: bool = True) -
     if rows and before != after:
         sizes = " x ".join(map(str, before))
         raise refuse(
-            "data", f"must have rows of the shape {sizes}, as the saved layers do", " x ".join(map(str, after))
+            "data",
+            tr("must have rows of the shape {shape}, as the saved layers do", shape=sizes),
+            " x ".join(map(str, after)),
         )
     below = tuple(dataclasses.replace(layer, uid="") for layer in below)
     experiment = dataclasses.replace(target, layers=(*below, *above))

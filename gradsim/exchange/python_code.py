@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from gradsim.exchange.results import ImportFault, Notes, Place
+from gradsim.i18n import mark, tr
 from gradsim.nn.spec import MISSING, Fault
 
 MAX_SOURCE = 2 * 2**20
@@ -262,7 +263,13 @@ def parse(source: str, place: Callable[[int, int], Place]) -> ast.Module:
     """
     if len(source) > MAX_SOURCE:
         raise ImportFault(
-            [Fault("the code", f"must be at most {MAX_SOURCE // 2**20} MiB long", f"{len(source):,} characters")]
+            [
+                Fault(
+                    tr("the code"),
+                    tr("must be at most {limit} MiB long", limit=MAX_SOURCE // 2**20),
+                    tr("{n:,} characters", n=len(source)),
+                )
+            ]
         )
     try:
         with warnings.catch_warnings():
@@ -271,14 +278,57 @@ def parse(source: str, place: Callable[[int, int], Place]) -> ast.Module:
     except SyntaxError as error:
         where = place(error.lineno or 1, error.offset or 1)
         line = source.splitlines()[(error.lineno or 1) - 1 : error.lineno or 1]
-        message = f"is no Python: {error.msg}"
+        message = tr("is no Python: {reason}", reason=tr(error.msg))
         if line and re.search("[\u2018\u2019\u201c\u201d]", line[0]):
-            message += "; write straight quotes (' or \") instead of typographic ones"
+            message = tr(
+                "is no Python: {reason}; write straight quotes (' or \") instead of typographic ones",
+                reason=tr(error.msg),
+            )
         raise ImportFault([Fault(str(where), message, line[0].strip() if line else MISSING)]) from None
     except (ValueError, RecursionError, MemoryError) as error:
         raise ImportFault(
-            [Fault("the code", f"can't be read: {error or 'it is nested too deeply'}", MISSING)]
+            [
+                Fault(
+                    tr("the code"),
+                    tr("can't be read: {reason}", reason=str(error) or tr("it is nested too deeply")),
+                    MISSING,
+                )
+            ]
         ) from None
+
+
+_SYNTAX = (
+    mark("'(' was never closed"),
+    mark("'[' was never closed"),
+    mark("'{' was never closed"),
+    mark("unmatched ')'"),
+    mark("unmatched ']'"),
+    mark("unmatched '}'"),
+    mark("invalid syntax"),
+    mark("invalid syntax. Perhaps you forgot a comma?"),
+    mark("expected ':'"),
+    mark("unexpected indent"),
+    mark("expected an indented block"),
+    mark("unindent does not match any outer indentation level"),
+    mark("positional argument follows keyword argument"),
+    mark("cannot assign to function call here. Maybe you meant '==' instead of '='?"),
+    mark("invalid character '‘' (U+2018)"),
+    mark("invalid character '’' (U+2019)"),
+    mark("invalid character '“' (U+201C)"),
+    mark("invalid character '”' (U+201D)"),
+    mark("invalid character '（' (U+FF08)"),
+    mark("invalid character '）' (U+FF09)"),
+    mark("invalid character '，' (U+FF0C)"),
+    mark("invalid character '：' (U+FF1A)"),
+    mark("invalid character '；' (U+FF1B)"),
+    mark("invalid non-printable character U+00A0"),
+    mark("invalid non-printable character U+3000"),
+)
+"""What Python says most often of code that it can't read."""
+
+
+def _long_loop() -> str:
+    return tr("a long loop that makes no layers is not followed to its end")
 
 
 class Interpreter:
@@ -315,7 +365,7 @@ class Interpreter:
         except (_Return, _Break, _Continue):
             pass
         except RecursionError:
-            raise ImportFault([Fault("the code", "is nested too deeply to be followed", MISSING)]) from None
+            raise ImportFault([Fault(tr("the code"), tr("is nested too deeply to be followed"), MISSING)]) from None
 
     def place(self, node: ast.AST) -> Place:
         """Where a node stands."""
@@ -342,7 +392,7 @@ class Interpreter:
     def tick(self, node: ast.AST) -> None:
         self.steps += 1
         if self.steps > MAX_STEPS:
-            message = f"can't be followed: it takes more than {MAX_STEPS:,} steps up to here"
+            message = tr("can't be followed: it takes more than {limit:,} steps up to here", limit=MAX_STEPS)
             raise ImportFault([Fault(str(self.place(node)), message, MISSING)])
 
     # Statements
@@ -410,7 +460,7 @@ class Interpreter:
         known = self.framework.defined(node)
         if known is None:
             scope.values[node.name] = self.opaque(node)
-            self.notes.add(self.place(node), f"class {node.name}: classes are not followed; left out")
+            self.notes.add(self.place(node), tr("class {name}: classes are not followed; left out", name=node.name))
             return
         start = next((s for s in node.body if isinstance(s, ast.FunctionDef) and s.name == "__init__"), None)
         made = None if start is None else self.function("__init__", start.args, start.body, scope, start)
@@ -430,7 +480,7 @@ class Interpreter:
         with contextlib.suppress(_Return, _Break, _Continue):
             self.block(node.body, inner)
         if self.count > before:
-            message = f"if {self.text(node.test)}: only running the code can tell; taken as true"
+            message = tr("if {test}: only running the code can tell; taken as true", test=self.text(node.test))
             self.notes.add(self.place(node), message)
         scope.values.update(inner.values)
 
@@ -499,7 +549,7 @@ class Interpreter:
                 if known:
                     self.loop = (*outer, (number, round_))
                 if self.steps - begun > LOOP_STEPS and self.count == count:
-                    self.notes.add(self.place(node), "a long loop that makes no layers is not followed to its end")
+                    self.notes.add(self.place(node), _long_loop())
                     return
                 self.tick(node)
                 yield item
@@ -525,7 +575,7 @@ class Interpreter:
         try:
             while True:
                 if self.steps - begun > LOOP_STEPS and self.count == count:
-                    self.notes.add(self.place(node), "a long loop that makes no layers is not followed to its end")
+                    self.notes.add(self.place(node), _long_loop())
                     return
                 self.tick(node)
                 known = self.truth(self.value(test, scope))
@@ -801,7 +851,7 @@ class Interpreter:
                     return Opaque(f"{dotted}(...)", place)
                 self.count += 1
                 if self.count > MAX_MADE:
-                    message = f"can't be followed: it makes more than {MAX_MADE:,} things up to here"
+                    message = tr("can't be followed: it makes more than {limit:,} things up to here", limit=MAX_MADE)
                     raise ImportFault([Fault(str(place), message, MISSING)])
                 self.misprint(dotted, written)
                 return self.framework.made(Made(dotted, args, kwargs, place, self.loop))
@@ -832,7 +882,12 @@ class Interpreter:
                         [
                             Fault(
                                 str(self.place(node)),
-                                f"{name} is defined nowhere; an equals sign is probably missing: write {name}={inside}",
+                                tr(
+                                    "{name} is defined nowhere; an equals sign is probably missing: write "
+                                    "{name}={inside}",
+                                    name=name,
+                                    inside=inside,
+                                ),
                                 self.text(node),
                             )
                         ]
@@ -842,7 +897,8 @@ class Interpreter:
 
     def function_call(self, function: Function, args: list[Any], kwargs: dict[str, Any], node: ast.AST) -> Any:
         if self.depth >= MAX_CALLS:
-            raise ImportFault([Fault(str(self.place(node)), f"calls itself more than {MAX_CALLS} deep", function.name)])
+            message = tr("calls itself more than {limit} deep", limit=MAX_CALLS)
+            raise ImportFault([Fault(str(self.place(node)), message, function.name)])
         scope = Scope(function.scope)
         self.bind(function, args, dict(kwargs), scope, node)
         self.depth += 1

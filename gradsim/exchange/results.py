@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gradsim.i18n import tr
 from gradsim.model import Experiment
 from gradsim.model.faults import FaultsError
 
@@ -26,12 +27,14 @@ class Place(NamedTuple):
     cell: int = 0
 
     def __str__(self) -> str:
-        words = [
-            f"{name} {number}"
-            for name, number in (("cell", self.cell), ("line", self.line), ("column", self.column))
-            if number
-        ]
-        return ", ".join(words)
+        words = []
+        if self.cell:
+            words.append(tr("cell {n}", n=self.cell))
+        if self.line:
+            words.append(tr("line {n}", n=self.line))
+        if self.column:
+            words.append(tr("column {n}", n=self.column))
+        return tr(", ").join(words)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +51,7 @@ class Note:
 
     def __str__(self) -> str:
         where = str(self.place)
-        return f"{where}: {self.message}" if where else self.message
+        return tr("{place}: {message}", place=where, message=self.message) if where else self.message
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,10 +13,11 @@ from typing import Any
 
 from gradsim.exchange import notebooks
 from gradsim.exchange.assembling import FULL_BATCH, Draft, Entry, Faults, Json, Loop, assembled, folded
-from gradsim.exchange.keras_code import titles, with_output_activation
-from gradsim.exchange.keras_terms import shown
+from gradsim.exchange.keras_code import no_layer, no_such_data, titles, with_output_activation
+from gradsim.exchange.keras_terms import left_out, shown, truncated, used_instead
 from gradsim.exchange.python_code import MAX_ITEMS, Framework, Function, Interpreter, Made, Name, Opaque
 from gradsim.exchange.results import Imported, ImportFault, Notes, Place
+from gradsim.i18n import tr
 from gradsim.model import Experiment
 from gradsim.nn.spec import MISSING, Fault
 
@@ -178,7 +179,10 @@ class Torch(Framework):
         elif name.startswith("torch.optim.") and ".lr_scheduler" not in name and ".swa_utils" not in name:
             self.optimizer = made
         elif ".lr_scheduler." in name:
-            self.notes.add(made.place, f"{last} changes the rate by epochs; it has no counterpart here and is left out")
+            self.notes.add(
+                made.place,
+                tr("{name} changes the rate by epochs; it has no counterpart here and is left out", name=last),
+            )
         elif last in _LOSSES or (name.startswith("torch.nn.") and last.endswith("Loss")):
             self.loss = made
         elif name.startswith("torch.nn.") and last[:1].isupper():
@@ -196,7 +200,7 @@ class Torch(Framework):
         elif made.last == "FashionMNIST":
             self.data = ("fashion_mnist", made.place)
         elif made.name.startswith("torchvision.datasets."):
-            self.notes.add(made.place, f"{made.last} does not come with the program; its data are left out")
+            self.notes.add(made.place, no_such_data(made.last))
         return Opaque(f"{made.last}(...)", made.place)
 
     def sequence(self, given: Sequence[Any], place: Place) -> list[Any]:
@@ -213,7 +217,9 @@ class Torch(Framework):
             else:
                 found.append(layer)
             if len(found) > MAX_ITEMS:
-                raise ImportFault([Fault(str(place), f"must be at most {MAX_ITEMS:,} layers", "more")])
+                raise ImportFault(
+                    [Fault(str(place), tr("must be at most {limit:,} layers", limit=MAX_ITEMS), tr("more"))]
+                )
         return found
 
     def attribute(self, made: Made, name: str) -> Any:
@@ -238,7 +244,10 @@ class Torch(Framework):
             made.args = made.args[1:]
             target.attributes["layer"].attributes[f"{target.attributes['role']}_initializer"] = made
         else:
-            self.notes.add(made.place, f"{made.last}: {shown(target)} is no weight that can be known; left out")
+            message = tr(
+                "{name}: {value} is no weight that can be known; left out", name=made.last, value=shown(target)
+            )
+            self.notes.add(made.place, message)
 
     def function(self, function: Function, args: list[Any], place: Place) -> Any:
         # Keras' initializers have no counterpart of the same name in PyTorch, so that scripts define their own.
@@ -328,15 +337,19 @@ class _Reader:
         if isinstance(value, int | float):
             return value
         if value is not None:
-            self.notes.add(made.place, f"{made.last}: {name}={shown(value)} can't be known; {default} is used")
+            message = tr(
+                "{name}={value} can't be known; {default} is used",
+                name=f"{made.last}: {name}",
+                value=shown(value),
+                default=default,
+            )
+            self.notes.add(made.place, message)
         return default
 
     def rest(self, made: Made, given: dict[str, Any]) -> None:
         for name, value in given.items():
             if name not in _SILENT and value not in (None, False):
-                self.notes.add(
-                    made.place, f"{made.last}: {name}={shown(value)} has no counterpart here and is left out"
-                )
+                self.notes.add(made.place, left_out(f"{made.last}: {name}={shown(value)}"))
 
     def layer(self, made: Made) -> list[Json]:
         last = made.last
@@ -360,7 +373,7 @@ class _Reader:
         elif last == "Identity":
             content = None
         else:
-            self.notes.add(made.place, f"{last} has no counterpart here and is left out")
+            self.notes.add(made.place, left_out(last))
             content = None
         if content is None:
             return []
@@ -372,7 +385,12 @@ class _Reader:
         inputs = given.pop("in_features", None)
         units = given.pop("out_features", None)
         if units is not None and not isinstance(units, int):
-            words = f"{made.last}: out_features must be known without running the code; {shown(units)} is not"
+            words = tr(
+                "{name}: {field} must be known without running the code; {value} is not",
+                name=made.last,
+                field="out_features",
+                value=shown(units),
+            )
             self.faults.add(made.place, words)
             return None
         content: Json = {"type": "Dense", **({} if units is None else {"units": units})}
@@ -386,7 +404,8 @@ class _Reader:
         kernel = made.attributes.get("weight_initializer")
         content["kernel_initializer"] = own if kernel is None else self.initializer(kernel, made)
         if limit is None and kernel is None:
-            self.notes.add(made.place, f"{made.last}: the inputs are not known; lecun_uniform is used to start from")
+            message = tr("{name}: the inputs are not known; lecun_uniform is used to start from", name=made.last)
+            self.notes.add(made.place, message)
         of_bias = made.attributes.get("bias_initializer")
         if bias is not False and (of_bias is not None or limit is not None):
             content["bias_initializer"] = own if of_bias is None else self.initializer(of_bias, made)
@@ -397,7 +416,7 @@ class _Reader:
             return made.last
         name = _INITIALIZERS.get(made.last)
         if name is None:
-            self.notes.add(made.place, f"{made.last} has no counterpart here; lecun_uniform is used instead")
+            self.notes.add(made.place, used_instead(made.last, "lecun_uniform"))
             return "lecun_uniform"
         first = made.args[0] if made.args else None
         second = made.args[1] if len(made.args) > 1 else None
@@ -422,7 +441,7 @@ class _Reader:
         if given.get("a") in (0, 0.0):
             given.pop("a")
         if name.endswith("_normal") and name[:3] in ("he_", "glo"):
-            self.notes.add(made.place, f"{made.last}: {content['type']} is used, which is truncated at two deviations")
+            self.notes.add(made.place, truncated(made.last, content["type"]))
         self.rest(made, given)
         return content if self.faults.checked("initializer", content, made.place) else "lecun_uniform"
 
@@ -449,12 +468,12 @@ class _Reader:
 
     def dropout(self, made: Made, given: dict[str, Any]) -> Json:
         if made.last != "Dropout":
-            self.notes.add(made.place, f"{made.last} has no counterpart here; Dropout is used instead")
+            self.notes.add(made.place, used_instead(made.last, "Dropout"))
         return {"type": "Dropout", "rate": self.number(made, given, "p", 0.5)}
 
     def prelu(self, made: Made, given: dict[str, Any]) -> Json:
         if self.number(made, given, "num_parameters", 1) == 1:
-            self.notes.add(made.place, "PReLU has one slope for the whole layer there; here every unit has its own")
+            self.notes.add(made.place, tr("PReLU has one slope for the whole layer there; here every unit has its own"))
         start = self.number(made, given, "init", 0.25)
         return {"type": "PReLU", "alpha_initializer": {"type": "constant", "value": start}}
 
@@ -470,7 +489,7 @@ class _Reader:
         else:
             found = _ACTIVATIONS[last]
             if last in _APPROXIMATE:
-                self.notes.add(made.place, f"{last} has no counterpart here; {found} is used instead")
+                self.notes.add(made.place, used_instead(last, found))
             if given.get("approximate") == "none":
                 given.pop("approximate")
         self.rest(made, given)
@@ -481,12 +500,12 @@ class _Reader:
         for other in self.torch.models[:-1]:
             mine = {id(layer) for layer in other.attributes["layers"]}
             if model is not None and not mine <= {id(layer) for layer in model.attributes["layers"]}:
-                self.notes.add(other.place, "another nn.Sequential of this code is taken; this one is left out")
+                self.notes.add(other.place, tr("another nn.Sequential of this code is taken; this one is left out"))
         if model is None and not self.torch.loose:
             return None, None, Place()
         made = self.torch.loose if model is None else model.attributes["layers"]
         if model is None:
-            self.notes.add(made[0].place, "no nn.Sequential is made here; the layers are stacked in their order")
+            self.notes.add(made[0].place, tr("no nn.Sequential is made here; the layers are stacked in their order"))
         shape, place = self.input_shape(made)
         return folded(self.entries(made), model.loop if model is not None else ()), shape, place
 
@@ -506,8 +525,7 @@ class _Reader:
         entries: list[Entry] = []
         for layer in made:
             if not isinstance(layer, Made) or (layer.name == RESIDUAL and layer.attributes["inside"] is None):
-                words = f"{shown(layer)} is no layer that can be known; left out"
-                self.notes.add(getattr(layer, "place", Place()), words)
+                self.notes.add(getattr(layer, "place", Place()), no_layer(layer))
                 continue
             if layer.name == RESIDUAL:
                 block = folded(self.entries(layer.attributes["inside"]), layer.loop)
@@ -532,14 +550,14 @@ class _Reader:
     def loss(self, draft: Draft) -> None:
         made = self.torch.loss
         if made is None:
-            self.notes.add(Place(), "no loss is made here; it stays as it is")
+            self.notes.add(Place(), tr("no loss is made here; it stays as it is"))
             return
         if made.last not in _LOSSES:
-            self.notes.add(made.place, f"{made.last} has no counterpart here and is left out")
+            self.notes.add(made.place, left_out(made.last))
             return
         draft.loss = _LOSSES[made.last]
         if made.last in ("SmoothL1Loss", "HuberLoss"):
-            self.notes.add(made.place, f"{made.last} has no counterpart here; mae is used instead")
+            self.notes.add(made.place, used_instead(made.last, "mae"))
         given = arguments(made) if made.name.rpartition(".")[0].endswith("nn") else {}
         if given.get("reduction") == "mean":
             given.pop("reduction")
@@ -550,14 +568,14 @@ class _Reader:
     def optimizer(self, draft: Draft) -> None:
         made = self.torch.optimizer
         if made is None:
-            self.notes.add(Place(), "no optimizer is made here; it stays as it is")
+            self.notes.add(Place(), tr("no optimizer is made here; it stays as it is"))
             return
         name = _OPTIMIZERS.get(made.last)
         if name is None:
-            self.notes.add(made.place, f"{made.last} has no counterpart here; SGD is used instead")
+            self.notes.add(made.place, used_instead(made.last, "SGD"))
             name = "SGD"
         elif name != {"NAdam": "Nadam"}.get(made.last, made.last):
-            self.notes.add(made.place, f"{made.last} has no counterpart here; {name} is used instead")
+            self.notes.add(made.place, used_instead(made.last, name))
         defaults = _DEFAULTS.get(made.last, {})
         given = {**defaults, **arguments(made)}
         content: Json = {"type": name, "learning_rate": self.number(made, given, "lr", defaults.get("lr", 0.001))}
@@ -565,7 +583,10 @@ class _Reader:
         if isinstance(betas, list | tuple) and len(betas) == 2 and all(isinstance(b, int | float) for b in betas):
             content |= {"beta_1": betas[0], "beta_2": betas[1]}
         elif betas is not None:
-            self.notes.add(made.place, f"{made.last}: betas={shown(betas)} can't be known; the defaults are used")
+            message = tr(
+                "{name}: betas={value} can't be known; the defaults are used", name=made.last, value=shown(betas)
+            )
+            self.notes.add(made.place, message)
         if name == "SGD":
             content["momentum"] = self.number(made, given, "momentum", 0.0)
             content["nesterov"] = bool(self.number(made, given, "nesterov", False))
@@ -574,8 +595,8 @@ class _Reader:
         if name in ("Adagrad", "RMSprop") and made.last == name:
             # PyTorch adds it to the root, Keras to what is under it.
             content["epsilon"] = self.number(made, given, "eps", 1e-8) ** 2
-            words = "epsilon is added under the root here; its square is used"
-            self.notes.add(made.place, f"{made.last}: {words}")
+            message = tr("{name}: epsilon is added under the root here; its square is used", name=made.last)
+            self.notes.add(made.place, message)
         if name == "Adagrad" and made.last == name:
             content["initial_accumulator_value"] = self.number(made, given, "initial_accumulator_value", 0.0)
         if name == "RMSprop" and made.last == name:
@@ -588,8 +609,14 @@ class _Reader:
         if name == "AdamW":
             content["weight_decay"] = decay
         elif decay and draft.layers:
-            words = f"weight_decay={decay:g} acts as an l2 regularizer of {decay / 2:g} on every kernel (not on biases)"
-            self.notes.add(made.place, f"{made.last}: {words}")
+            message = tr(
+                "{name}: weight_decay={decay:g} acts as an l2 regularizer of {factor:g} on every kernel (not on "
+                "biases)",
+                name=made.last,
+                decay=decay,
+                factor=decay / 2,
+            )
+            self.notes.add(made.place, message)
             _regularize(draft.layers, {"type": "l2", "l2": decay / 2})
         self.rest(made, given)
         content |= self.clipping()
@@ -604,12 +631,16 @@ class _Reader:
             value = made.last == "clip_grad_value_"
             bound = given.pop("clip_value" if value else "max_norm", None)
             if not isinstance(bound, int | float) or isinstance(bound, bool):
-                self.notes.add(
-                    made.place, f"{made.last}: {shown(bound)} can't be known without running the code; left out"
+                message = tr(
+                    "{name}: {value} can't be known without running the code; left out",
+                    name=made.last,
+                    value=shown(bound),
                 )
+                self.notes.add(made.place, message)
                 continue
             if found:
-                self.notes.add(made.place, f"{made.last}: only one way of clipping can be set here; left out")
+                message = tr("{name}: only one way of clipping can be set here; left out", name=made.last)
+                self.notes.add(made.place, message)
                 continue
             if given.get("norm_type") in (2, 2.0):
                 given.pop("norm_type")

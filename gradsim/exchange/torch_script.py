@@ -20,6 +20,7 @@ from gradsim.exchange.exporting import (
     source_of,
 )
 from gradsim.exchange.results import Array
+from gradsim.i18n import tr
 from gradsim.model import Experiment
 from gradsim.nn import initializers, layers, optimizers, schedules
 from gradsim.nn.activations import Activation
@@ -361,7 +362,9 @@ class _Writer:
                 name = self.numbered(name, spec)
                 lines = ["with torch.no_grad():", f"    weight.copy_({number(gain)} * torch.eye(*weight.shape))"]
             case _:
-                self.notes.append(f"the initializer {name} is not known to the export; xavier_uniform_ is used")
+                self.notes.append(
+                    tr("the initializer {name} is not known to the export; xavier_uniform_ is used", name=name)
+                )
                 return "nn.init.xavier_uniform_"
         self.helpers[name] = f"def {name}(weight):\n" + "".join(f"    {line}\n" for line in lines)
         return name
@@ -380,7 +383,9 @@ class _Writer:
             return f"nn.ELU({number(spec.parameters()[0])})"
         if spec.identifier in _MODULES:
             return f"nn.{_MODULES[spec.identifier]}()"
-        self.notes.append(f"the activation {spec.identifier} is not known to the export; nn.Identity() stands for it")
+        self.notes.append(
+            tr("the activation {name} is not known to the export; nn.Identity() stands for it", name=spec.identifier)
+        )
         return "nn.Identity()"
 
     # What trains it
@@ -431,7 +436,7 @@ class _Writer:
                 start = number(spec.initial_accumulator_value)
                 given = {"initial_accumulator_value": start, "eps": number(spec.epsilon)}
                 made = call("torch.optim.Adagrad", params, lr=lr, **given)
-                self.notes.append("PyTorch's Adagrad adds epsilon to the root, Keras and gradsim under it")
+                self.notes.append(tr("PyTorch's Adagrad adds epsilon to the root, Keras and gradsim under it"))
             case optimizers.Adam() | optimizers.Nadam():
                 given = {"betas": f"({number(spec.beta_1)}, {number(spec.beta_2)})", "eps": number(spec.epsilon)}
                 if isinstance(spec, optimizers.AdamW):
@@ -443,7 +448,9 @@ class _Writer:
                     self.helpers["Adam"] = _ADAM
                     made = call("Adam", params, lr=lr, **given)
             case _:
-                self.notes.append(f"the optimizer {spec.identifier} is not known to the export; SGD is used")
+                self.notes.append(
+                    tr("the optimizer {name} is not known to the export; SGD is used", name=spec.identifier)
+                )
                 made = call("torch.optim.SGD", params, lr=lr)
         lines = [f"optimizer = {made}"]
         if isinstance(rate, schedules.Schedule):
@@ -478,7 +485,9 @@ class _Writer:
                     f"return {number(top)} * ({share})",
                 ]
             case _:
-                self.notes.append(f"the schedule {spec.identifier} is not known to the export; its first rate is used")
+                self.notes.append(
+                    tr("the schedule {name} is not known to the export; its first rate is used", name=spec.identifier)
+                )
                 first = float(spec.rates(np.zeros(1))[0])
                 lines = [f"return {number(first)}"]
         self.helpers["rate"] = "def rate(step):\n" + "".join(f"    {line}\n" for line in lines)

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from gradsim.exchange.results import Array, ImportFault
+from gradsim.i18n import reason_of, tr
 from gradsim.model import file
 from gradsim.model.stack import MAX_PARAMETERS, Stack
 from gradsim.nn.spec import MISSING, Fault
@@ -59,11 +60,14 @@ def checked_file(path: Path, limit: int = MAX_FILE_BYTES) -> int:
     try:
         status = path.stat()
     except (OSError, ValueError) as error:
-        raise refuse("the file", f"can't be opened: {getattr(error, 'strerror', None) or error}", str(path)) from None
+        reason = reason_of(error) if isinstance(error, OSError) else str(error)
+        raise refuse(tr("the file"), tr("can't be opened: {reason}", reason=reason), str(path)) from None
     if not path.is_file():
-        raise refuse("the file", "must be a regular file", str(path))
+        raise refuse(tr("the file"), tr("must be a regular file"), str(path))
     if status.st_size > limit:
-        raise refuse("the file", f"must be at most {limit // 2**20} MiB", f"{status.st_size // 2**20} MiB")
+        raise refuse(
+            tr("the file"), tr("must be at most {limit} MiB", limit=limit // 2**20), f"{status.st_size // 2**20} MiB"
+        )
     return status.st_size
 
 
@@ -83,15 +87,15 @@ def read(path: str | os.PathLike[str], stack: Stack) -> list[Array]:
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
-        raise refuse("the file", f"must end in {' or '.join(SUFFIXES)}", path.name)
+        raise refuse(tr("the file"), tr("must end in {endings}", endings=tr(" or ").join(SUFFIXES)), path.name)
     if suffix == ".npz" and is_recording(path):
         try:
             recording = Recording.load(path)
         except RecordingFileError as error:
-            raise refuse("the recording", str(error)) from None
+            raise refuse(tr("the recording"), str(error)) from None
         arrays = recording.final_weights if recording.final_weights is not None else recording.initial_weights
         if arrays is None:
-            raise refuse("the recording", "must hold weights; this one was made without", str(path))
+            raise refuse(tr("the recording"), tr("must hold weights; this one was made without"), str(path))
         return fitted({f"arr_{number}": array for number, array in enumerate(arrays)}, stack)
     # Twice as many as the stack has leaves room for what is not used, and none for a flood.
     most = 2 * stack.parameters + 10_000
@@ -124,25 +128,27 @@ def read_npz(path: Path, most: int = 2 * MAX_PARAMETERS) -> dict[str, Array]:
     except ImportFault:
         raise
     except UNREADABLE as error:
-        raise refuse("the file", f"must be a readable .npz archive ({error})", str(path)) from None
+        raise refuse(
+            tr("the file"), tr("must be a readable .npz archive ({reason})", reason=error), str(path)
+        ) from None
 
 
 def _npz(archive: zipfile.ZipFile, most: int) -> dict[str, Array]:
     members = archive.infolist()
     if len(members) > MAX_MEMBERS:
-        raise refuse("the file", f"must hold at most {MAX_MEMBERS:,} arrays", f"{len(members):,}")
+        raise refuse(tr("the file"), tr("must hold at most {limit:,} arrays", limit=MAX_MEMBERS), f"{len(members):,}")
     names = [info.filename.removesuffix(".npy") for info in members]
     if len(set(names)) < len(names):
-        raise refuse("the file", "must hold each array once", "two of the same name")
+        raise refuse(tr("the file"), tr("must hold each array once"), tr("two of the same name"))
     total, faults = 0, []
     for info, name in zip(members, names, strict=True):
         try:
             with archive.open(info) as stream:
                 total += _declared(stream, info.file_size)
         except ValueError as error:
-            faults.append(Fault(_short(name), f"must be an array of numbers ({error})", MISSING))
+            faults.append(Fault(_short(name), tr("must be an array of numbers ({reason})", reason=error), MISSING))
     if total > most:
-        faults.append(Fault("the file", f"must hold at most {most:,} values", f"{total:,}"))
+        faults.append(Fault(tr("the file"), tr("must hold at most {limit:,} values", limit=most), f"{total:,}"))
     if faults:
         raise ImportFault(faults)
     found: dict[str, Array] = {}
@@ -151,7 +157,7 @@ def _npz(archive: zipfile.ZipFile, most: int) -> dict[str, Array]:
             try:
                 found[name] = np.asarray(npy.read_array(stream, allow_pickle=False))
             except ValueError as error:
-                raise refuse(_short(name), f"must be a complete array ({error})") from None
+                raise refuse(_short(name), tr("must be a complete array ({reason})", reason=error)) from None
     return found
 
 
@@ -163,14 +169,14 @@ def _declared(stream: IO[bytes], size: int) -> int:
     elif version == (2, 0):
         shape, _, dtype = npy.read_array_header_2_0(stream)
     else:
-        raise ValueError(f"format {version}")
+        raise ValueError(tr("format {version}", version=version))
     if dtype.kind not in "fiub":
         raise ValueError(f"dtype {dtype}")
     if len(shape) > MAX_NDIM or any(length < 0 for length in shape):
         raise ValueError(f"shape {shape}")
     count = math.prod(shape)
     if count * dtype.itemsize != size - stream.tell():
-        raise ValueError(f"shape {shape} in {size} bytes")
+        raise ValueError(tr("shape {shape} in {n} bytes", shape=shape, n=size))
     return count
 
 
@@ -187,21 +193,22 @@ def read_safetensors(path: Path, most: int = 2 * MAX_PARAMETERS) -> dict[str, Ar
     with open(path, "rb") as stream:
         length = int.from_bytes(stream.read(8), "little")
         if size < 8 or length > min(MAX_HEADER, size - 8):
-            raise refuse(
-                "the header", f"must fit into the file and be at most {MAX_HEADER:,} bytes", f"{length:,} bytes"
-            )
+            message = tr("must fit into the file and be at most {limit:,} bytes", limit=MAX_HEADER)
+            raise refuse(tr("the header"), message, tr("{n:,} bytes", n=length))
         try:
             # The one name with underscores that the format has; files of gradsim's own have none.
             header = file.decode(stream.read(length).replace(b'"__metadata__"', _METADATA, 1))
         except file.FileError as error:
-            raise ImportFault([Fault(f"the header: {f.path}", f.message, f.received) for f in error.faults]) from None
+            raise ImportFault(
+                [Fault(tr("the header: {place}", place=f.path), f.message, f.received) for f in error.faults]
+            ) from None
         body = size - 8 - length
         entries = [_entry(name, entry, body) for name, entry in header.items() if name != METADATA]
         if sum(end - begin for _, _, _, begin, end in entries) > body:
-            raise refuse("the header", "must give every array bytes of its own", "arrays that overlap")
+            raise refuse(tr("the header"), tr("must give every array bytes of its own"), tr("arrays that overlap"))
         total = sum(math.prod(shape) for _, _, shape, _, _ in entries)
         if total > most:
-            raise refuse("the file", f"must hold at most {most:,} values", f"{total:,}")
+            raise refuse(tr("the file"), tr("must hold at most {limit:,} values", limit=most), f"{total:,}")
         found: dict[str, Array] = {}
         for name, kind, shape, begin, end in entries:
             stream.seek(8 + length + begin)
@@ -216,17 +223,19 @@ def read_safetensors(path: Path, most: int = 2 * MAX_PARAMETERS) -> dict[str, Ar
 def _entry(name: str, entry: Any, body: int) -> tuple[str, str, tuple[int, ...], int, int]:
     place = _short(name)
     if not isinstance(entry, dict):
-        raise refuse(place, "must be an object with dtype, shape and data_offsets")
+        raise refuse(place, tr("must be an object with dtype, shape and data_offsets"))
     kind, shape, offsets = entry.get("dtype"), entry.get("shape"), entry.get("data_offsets")
     if kind not in _SAFE_TYPES:
-        raise refuse(f"{place}.dtype", f"must be one of {', '.join(_SAFE_TYPES)}", kind)
+        raise refuse(f"{place}.dtype", tr("must be one of {names}", names=", ".join(_SAFE_TYPES)), kind)
     if not _whole(shape) or len(shape) > MAX_NDIM:
-        raise refuse(f"{place}.shape", f"must be a list of at most {MAX_NDIM} whole numbers", shape)
+        raise refuse(f"{place}.shape", tr("must be a list of at most {n} whole numbers", n=MAX_NDIM), shape)
     wanted = math.prod(shape) * np.dtype(_SAFE_TYPES[kind]).itemsize
     if not _whole(offsets) or len(offsets) != 2 or not offsets[0] <= offsets[1] <= body:
-        raise refuse(f"{place}.data_offsets", f"must be begin and end within {body:,} bytes", offsets)
+        raise refuse(f"{place}.data_offsets", tr("must be begin and end within {n:,} bytes", n=body), offsets)
     if offsets[1] - offsets[0] != wanted:
-        raise refuse(f"{place}.data_offsets", f"must span {wanted:,} bytes for the shape {shape}", offsets)
+        raise refuse(
+            f"{place}.data_offsets", tr("must span {n:,} bytes for the shape {shape}", n=wanted, shape=shape), offsets
+        )
     return name, str(kind), tuple(shape), offsets[0], offsets[1]
 
 
@@ -245,8 +254,8 @@ def fitted(arrays: Mapping[str, Array], stack: Stack) -> list[Array]:
     names.sort(key=_order)
     wanted = list(stack.weights())
     if len(names) != len(wanted):
-        message = f"must hold {len(wanted)} arrays, as many as the stack has weights"
-        raise refuse("the file", message, len(names))
+        message = tr("must hold {n} arrays, as many as the stack has weights", n=len(wanted))
+        raise refuse(tr("the file"), message, len(names))
     faults: list[Fault] = []
     found: list[Array] = []
     for name, (placed, weight) in zip(names, wanted, strict=True):
@@ -256,7 +265,7 @@ def fitted(arrays: Mapping[str, Array], stack: Stack) -> list[Array]:
         where = f"{placed.name}.{weight.role} ({_short(name)})"
         if array.shape != weight.shape:
             allowed = weight.shape[::-1] if turned else weight.shape
-            faults.append(Fault(where, f"must have the shape {allowed}", arrays[name].shape))
+            faults.append(Fault(where, tr("must have the shape {shape}", shape=allowed), arrays[name].shape))
         else:
             faults += finite(array, where)
         found.append(np.array(array, dtype=np.float64 if array.dtype == np.float64 else np.float32))
@@ -269,7 +278,7 @@ def finite(array: Array, where: str) -> Iterator[Fault]:
     """A fault if an array holds NaN or Inf."""
     bad = int(np.size(array) - np.count_nonzero(np.isfinite(array)))
     if bad:
-        yield Fault(where, "must hold finite numbers only", f"{bad:,} that are NaN or infinite")
+        yield Fault(where, tr("must hold finite numbers only"), tr("{n:,} that are NaN or infinite", n=bad))
 
 
 def _order(name: str) -> tuple[list[tuple[int, int, str]], int, list[tuple[int, int, str]]]:

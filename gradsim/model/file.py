@@ -23,7 +23,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
-from gradsim.i18n import mark, tr
+from gradsim.i18n import mark, reason_of, tr
 from gradsim.model import migrations
 from gradsim.model.experiment import Experiment
 from gradsim.model.faults import FaultsError, explained, faults_in
@@ -76,8 +76,8 @@ def load(path: str | os.PathLike[str]) -> Opened:
                 raise FileError([Fault(tr(WHOLE), tr("must be a regular file"), str(path))])
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise FileError([Fault(tr(WHOLE), tr("can't be read: {reason}", reason=reason), str(path))]) from error
+        message = tr("can't be read: {reason}", reason=reason_of(error))
+        raise FileError([Fault(tr(WHOLE), message, str(path))]) from error
     opened = loads(data)
     return dataclasses.replace(opened, experiment=_with_data_from(opened.experiment, path.parent))
 
@@ -221,8 +221,8 @@ def save(path: str | os.PathLike[str], experiment: Experiment, extensions: Mappi
     try:
         write_atomically(path, text.encode("utf-8"))
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise FileError([Fault(tr(WHOLE), tr("can't be written: {reason}", reason=reason), str(path))]) from error
+        message = tr("can't be written: {reason}", reason=reason_of(error))
+        raise FileError([Fault(tr(WHOLE), message, str(path))]) from error
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -340,7 +340,7 @@ def decode(data: bytes | str) -> dict[str, Any]:
             "must be JSON; line {line}, column {column}: {reason}",
             line=error.lineno,
             column=error.colno,
-            reason=error.msg,
+            reason=tr(error.msg),
         )
         raise FileError([Fault(tr(WHOLE), message, text[error.pos : error.pos + 20] or MISSING)]) from error
     except RecursionError as error:
@@ -364,6 +364,20 @@ def _check_size(size: int) -> None:
 def _too_deep(path: str) -> Fault:
     return Fault(path or tr(WHOLE), tr("must be nested at most {limit} deep", limit=MAX_DEPTH), MISSING)
 
+
+_JSON = (
+    mark("Expecting value"),
+    mark("Expecting ',' delimiter"),
+    mark("Expecting ':' delimiter"),
+    mark("Expecting property name enclosed in double quotes"),
+    mark("Extra data"),
+    mark("Illegal trailing comma before end of array"),
+    mark("Illegal trailing comma before end of object"),
+    mark("Invalid control character at"),
+    mark("Invalid \\escape"),
+    mark("Unterminated string starting at"),
+)
+"""What Python says of text that is no JSON."""
 
 # Tab and line ends are text; the rest of the control characters could steer a terminal.
 _NO_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
