@@ -319,46 +319,18 @@ def compare_experiments(sources: Sequence[str], steps: int) -> int:
     return EXIT_INTERRUPTED if interrupted else 0
 
 
-def _words(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
 def _print_differences(console: Console, twins: Any, number: int) -> None:
     from gradsim.cli import output
+    from gradsim.diagnose.twins import in_words
 
     found = twins.differences[number - 1]
-    first, second = twins.trainers[0].stack, twins.trainers[number].stack
     if not found:
         console.print("  no difference")
         return
     made = output.table(("where", "left"), ("what", "left"), ("A", "left"), ("ABCD"[number], "left"))
-    for one in found.fields:
-        made.add_row("experiment", one.title, _words(one.first), _words(one.second))
-    for group in _groups(found.rows, first, second):
-        row = group[0]
-        stack = second if row.kind == "added" else first
-        names = [stack.layers[one.second if row.kind == "added" else one.first].name for one in group]
-        where = names[0] if len(group) == 1 else f"{names[0]} to {names[-1]} ({len(group)} layers)"
-        if row.kind == "changed":
-            for one in row.fields:
-                made.add_row(where, one.title, _words(one.first), _words(one.second))
-        else:
-            kind = stack.layers[row.second if row.kind == "added" else row.first].layer.identifier
-            made.add_row(where, "layer", *(("", kind) if row.kind == "added" else (kind, "")))
+    for line in in_words(found, twins.trainers[0].stack, twins.trainers[number].stack):
+        made.add_row(line.where, line.what, line.first, line.second)
     console.print(made)
-
-
-def _groups(rows: Sequence[Any], first: Any, second: Any) -> list[list[Any]]:
-    """Rows that differ in the same way, in the order of the first of each."""
-    found: dict[str, list[Any]] = {}
-    for row in rows:
-        if row.kind == "changed":
-            what = repr(row.fields)
-        else:
-            stack, index = (second, row.second) if row.kind == "added" else (first, row.first)
-            what = f"{row.kind} {stack.layers[index].layer.identifier}"
-        found.setdefault(what, []).append(row)
-    return list(found.values())
 
 
 def _print_twins(console: Console, twins: Any, names: Sequence[str]) -> None:

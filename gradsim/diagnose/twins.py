@@ -13,7 +13,7 @@ from gradsim.engine.trainer import Chunk, Snapshot, Trainer
 from gradsim.i18n import mark, tr
 from gradsim.model.experiment import Experiment
 from gradsim.model.stack import Placed, Stack
-from gradsim.nn.spec import fields_of, to_json
+from gradsim.nn.spec import Spec, fields_of, to_json
 from gradsim.telemetry import Recorder
 
 MOST = 4
@@ -24,12 +24,28 @@ PERSONAL = ("name", "uid", "enabled")
 
 @dataclasses.dataclass(frozen=True)
 class FieldDifference:
-    """A field that two experiments, or two layers, have different values in."""
+    """A field that two experiments, or two layers, have different values in.
+
+    Attributes:
+        field: Its name, or with dots that of one further in, where both have the same kind of thing in it:
+            "optimizer.learning_rate".
+        titles: Its title, after those of the fields that it is in.
+    """
 
     field: str
-    title: str
+    titles: tuple[str, ...]
     first: Any
     second: Any
+
+    @property
+    def title(self) -> str:
+        """What it is called, in the language in use."""
+        return ": ".join(map(tr, self.titles))
+
+    @property
+    def root(self) -> str:
+        """The field of the experiment, or of the layer, that it lies in."""
+        return self.field.split(".")[0]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +82,7 @@ class Differences:
     @property
     def same_batches(self) -> bool:
         """Whether both see the same rows in every step."""
-        return not any(one.field in BATCHES for one in self.fields)
+        return not any(one.root in BATCHES for one in self.fields)
 
     def __bool__(self) -> bool:
         return bool(self.fields or self.rows)
@@ -130,23 +146,96 @@ def _skipped(stack: Stack, row: int) -> bool:
 
 
 def _field_differences(first: Any, second: Any, without: Sequence[str]) -> tuple[FieldDifference, ...]:
-    found = []
+    found: list[FieldDifference] = []
     for view in fields_of(type(first)):
         if view.name in without or view.hidden:
             continue
         a, b = getattr(first, view.name), getattr(second, view.name)
-        if a is not b and a != b:
-            found.append(FieldDifference(view.name, view.title, to_json(a), to_json(b)))
+        if a is b or a == b:
+            continue
+        within = _field_differences(a, b, PERSONAL) if isinstance(a, Spec) and type(a) is type(b) else ()
+        found += [
+            FieldDifference(f"{view.name}.{one.field}", (view.title, *one.titles), one.first, one.second)
+            for one in within
+        ] or [FieldDifference(view.name, (view.title,), to_json(a), to_json(b))]
     return tuple(found)
 
 
 def _layer_differences(a: Placed, b: Placed, a_skipped: bool, b_skipped: bool) -> tuple[FieldDifference, ...]:
     found = _field_differences(a.layer, b.layer, (*PERSONAL, "trainable"))
     if a.trainable != b.trainable:
-        found += (FieldDifference("trainable", "Trainable", a.trainable, b.trainable),)
+        found += (FieldDifference("trainable", (mark("Trainable"),), a.trainable, b.trainable),)
     if a_skipped != b_skipped:
-        found += (FieldDifference("skipped", mark("Residual"), a_skipped, b_skipped),)
+        found += (FieldDifference("skipped", (mark("Residual"),), a_skipped, b_skipped),)
     return found
+
+
+@dataclasses.dataclass(frozen=True)
+class InWords:
+    """A difference as people read it.
+
+    Attributes:
+        kind: As of a :class:`RowDifference`; "changed" for a field of the experiment.
+        where: The experiment, a layer, or the layers that differ in the same way.
+        what: The field, or the kind of layer that is added or removed.
+        first, second: The values; "" where there is none.
+    """
+
+    kind: Literal["changed", "added", "removed"]
+    where: str
+    what: str
+    first: str
+    second: str
+
+
+def in_words(found: Differences, first: Stack, second: Stack) -> tuple[InWords, ...]:
+    """Differences for a table, layers that differ in the same way in one line; made from the expanded stacks."""
+    lines = [InWords("changed", tr("experiment"), one.title, said(one.first), said(one.second)) for one in found.fields]
+    for group in _groups(found.rows, first, second):
+        kind = group[0].kind
+        stack = second if kind == "added" else first
+        rows = [one.second if kind == "added" else one.first for one in group]
+        placed = [stack.layers[row] for row in rows if row is not None]
+        where = placed[0].name
+        if len(placed) > 1:
+            where = tr("{first} to {last} ({n} layers)", first=where, last=placed[-1].name, n=len(placed))
+        if kind == "changed":
+            lines += [InWords(kind, where, one.title, said(one.first), said(one.second)) for one in group[0].fields]
+        else:
+            identifier = placed[0].layer.identifier
+            values = ("", identifier) if kind == "added" else (identifier, "")
+            lines.append(InWords(kind, where, tr("layer"), *values))
+    return tuple(lines)
+
+
+def _groups(rows: Sequence[RowDifference], first: Stack, second: Stack) -> list[list[RowDifference]]:
+    """Rows that differ in the same way, in the order of the first of each."""
+    found: dict[str, list[RowDifference]] = {}
+    for row in rows:
+        if row.kind == "changed":
+            what = repr(row.fields)
+        else:
+            stack, index = (second, row.second) if row.kind == "added" else (first, row.first)
+            what = f"{row.kind} {stack.layers[index or 0].layer.identifier}"
+        found.setdefault(what, []).append(row)
+    return list(found.values())
+
+
+def said(value: Any) -> str:
+    """A value of a field in few words: ``relu``, ``0.1``, ``Adam(learning_rate 0.01)``."""
+    if value is None:
+        return tr("none")
+    if isinstance(value, bool):
+        return tr("yes") if value else tr("no")
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, dict):
+        inside = ", ".join(f"{key} {said(entry)}" for key, entry in value.items() if key != "type")
+        kind = str(value.get("type", ""))
+        return f"{kind}({inside})" if inside else kind
+    if isinstance(value, list):
+        return ", ".join(map(said, value))
+    return str(value)
 
 
 class Twins:
@@ -251,7 +340,7 @@ def fork(original: Trainer, snapshot: Snapshot, experiment: Experiment) -> Fork:
     """
     before = original.experiment
     found = differences(before, experiment)
-    wrong = [one.field for one in found.fields if one.field in (*BATCHES, "dtype")]
+    wrong = sorted({one.root for one in found.fields if one.root in (*BATCHES, "dtype")})
     if wrong:
         raise ValueError(
             tr(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,32 +77,38 @@ class _Line(pg.GraphicsObject):
 
     def paint(self, painter: QPainter, *_: Any) -> None:
         plot = self.plot
-        if plot.pull is None:
-            return
         start, stop = plot.axis.shown
         low, high = plot.limits
         width, height = plot.box.width(), plot.box.height()
         across, up = width / (stop - start), height / (high - low)
         # Pixels from here on; the view box counts upwards.
         painter.setWorldTransform(QTransform(1 / across, 0, 0, -1 / up, 0, high) * painter.worldTransform())
+        for number, trace in enumerate(plot.traces):
+            if trace.pull is not None:
+                self._trace(painter, trace, number, across, up)
+
+    def _trace(self, painter: QPainter, trace: Trace, number: int, across: float, up: float) -> None:
+        high = self.plot.limits[1]
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
         look = theme.current()
-        colour = look.curve(plot.series.key)
-        x, bottom, top, lost, each = plot.data
+        colour = look.curve(trace.colour)
+        x, bottom, top, lost, each = trace.data
         thick = theme.line_width()
         if len(x):
             px = x * across
             y_low, y_high = (high - bottom) * up, (high - top) * up
-            self._curve(painter, px, y_low, y_high, colour, thick, plot.coarse)
+            self._curve(painter, px, y_low, y_high, colour, thick, trace.coarse)
             if lost.any():
                 mark = theme.px(4)
                 painter.setPen(Qt.PenStyle.NoPen)
                 painter.setBrush(look.class_colour(253))
                 for at in px[lost][:500]:
                     painter.drawRect(QRectF(at - each * across / 2, 0, max(each * across, 2.0), mark))
-        steps, values = plot.validation
+            if trace.letter:
+                self._letter(painter, trace, number, px, y_high, self.plot.axis.shown[0] * across)
+        steps, values = trace.validation
         if len(steps):
-            second = look.curve(f"val_{plot.series.key}")
+            second = look.curve(trace.second)
             vx, vy = (steps + 0.5) * across, (high - values) * up
             painter.setPen(pen(second, thick, Qt.PenStyle.DashLine))
             painter.setBrush(Qt.BrushStyle.NoBrush)
@@ -111,6 +118,26 @@ class _Line(pg.GraphicsObject):
                 painter.setBrush(second)
                 for a, b in zip(vx.tolist(), vy.tolist(), strict=True):
                     painter.drawEllipse(QRectF(a - thick * 1.5, b - thick * 1.5, thick * 3, thick * 3))
+
+    def _letter(self, painter: QPainter, trace: Trace, number: int, x: Floats, y: Floats, left_end: float) -> None:
+        """Names the curve at its end; those of several stand beside each other, as curves may end at one place."""
+        known = np.flatnonzero(np.isfinite(y))
+        if not len(known):
+            return
+        painter.setFont(theme.font("small", bold=True))
+        metrics = QFontMetricsF(painter.font())
+        side = metrics.height()
+        here = x[known[-1]] - (number + 0.5) * side * 1.2
+        at = known[min(int(np.searchsorted(x[known], here)), len(known) - 1)]
+        room = self.plot.box.height()
+        middle = min(max(float(y[at]), side / 2), room - side / 2)
+        box = QRectF(max(left_end, float(x[at]) - side / 2), middle - side / 2, side, side)
+        look = theme.current()
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(look.curve(trace.colour))
+        painter.drawEllipse(box)
+        painter.setPen(QColor(look.plot))
+        painter.drawText(box, Qt.AlignmentFlag.AlignCenter, trace.letter)
 
     def _curve(
         self, painter: QPainter, x: Floats, low: Floats, high: Floats, colour: QColor, thick: float, coarse: bool
@@ -158,13 +185,16 @@ class _Readings(Gutter):
 
     def __init__(self) -> None:
         self.lines: list[tuple[str, str]] = []
+        self.equal = False
+        """Whether no line is more than the others."""
         super().__init__("right", RIGHT)
 
     def paint_area(self, painter: QPainter, area: QRectF) -> None:
         look = theme.current()
         y = area.top() + theme.px(1)
         for number, (text, key) in enumerate(self.lines):
-            painter.setFont(theme.font("normal" if number == 0 else "small", bold=number == 0, fixed=True))
+            first = number == 0 or self.equal
+            painter.setFont(theme.font("normal" if first else "small", bold=first, fixed=True))
             height = QFontMetricsF(painter.font()).height()
             if number and y + height > area.bottom() + 4:
                 return
@@ -174,26 +204,123 @@ class _Readings(Gutter):
             y += height
 
 
-class CurvePlot(TimePlot):
-    """One quantity of the steps over the shared time axis."""
+class Trace:
+    """What a plot has read of one run's curve.
 
-    def __init__(
-        self, session: Watched, axis: TimeAxis, series: Series, *, bottom: bool = False, parent: QWidget | None = None
-    ) -> None:
-        self.series = series
-        self.log = series.log
+    Args:
+        session: The run.
+        series: What of it.
+        colour: Name of its colour in the theme.
+        second: That of its validation; "" leaves that out.
+        letter: Stands at the end of the curve and before its value, where there are several.
+
+    Attributes:
+        data: In units of the axes: x, smallest and largest value of each column, whether NaN or Inf occurred in it,
+            and the steps of a column.
+        coarse: Whether a column holds several steps.
+        validation: Its steps and values.
+    """
+
+    def __init__(self, session: Watched, series: Series, colour: str, second: str = "", letter: str = "") -> None:
+        self.session, self.series = session, series
+        self.colour, self.second, self.letter = colour, second, letter
         self.pull: StepPull | None = None
-        self.limits = self._empty_limits()
+        self.coarse = False
+        self.restart(0)
+
+    def restart(self, capacity: int) -> None:
+        """Another run, or another size: reads everything anew."""
+        recorder = self.session.recorder
         empty = np.empty(0)
         self.data: tuple[Floats, Floats, Floats, NDArray[np.bool_], float] = (
             empty, empty, empty, np.empty(0, np.bool_), 1.0,
         )  # fmt: skip
-        self.coarse = False
         self.validation: tuple[Floats, Floats] = (empty, empty)
         self._validations = -1
+        self.pull = (
+            None
+            if recorder is None or not capacity
+            else StepPull(recorder, self.series.key, parts=self.series.parts, capacity=capacity)
+        )
+
+    def cover(self, start: float, stop: float, columns: int) -> bool:
+        """Reads what is missing of the steps [start, stop); tells whether anything came."""
+        return self.pull is not None and self.pull.cover(start, stop, columns)
+
+    def take(self, start: float, stop: float, *, log: bool) -> None:
+        """Makes :attr:`data` of what was read."""
+        pull = self.pull
+        if pull is None:
+            return
+        column, where = pull.window(start, stop)
+        low, high, lost = pull.minimum[where], pull.maximum[where], pull.nonfinite[where]
+        origin, stride = pull.recorder.first_step, pull.stride
+        x: Floats = (origin + (column + np.arange(len(low)) + 0.5) * stride).astype(np.float64)
+        self._take_validation(log=log)
+        if log:
+            with np.errstate(all="ignore"):
+                low, high = np.log10(low), np.log10(high)
+        lost = lost | np.isposinf(high)
+        if self.series.parts is not None:
+            # Of gradients that are not finite, the norm of the rest says nothing.
+            low, high = np.where(lost, np.nan, low), np.where(lost, np.nan, high)
+        if log:
+            # Zero has no place on a log axis; it lies on its lower end.
+            low = np.where(np.isneginf(low), -400.0, low)
+            high = np.where(np.isneginf(high), -400.0, high)
+        self.data = (x, low, high, lost, float(stride))
+        self.coarse = stride > pull.recorder.every
+
+    def clip(self, bottom: float, top: float) -> None:
+        """Keeps the data near the ends of the axis, and leaves a gap where there is no number."""
+        x, low, high, lost, each = self.data
+        gap = np.isnan(low) | np.isnan(high) | np.isinf(low)
+        low = np.where(gap, np.nan, np.clip(low, bottom - 1, top + 1))
+        high = np.where(gap, np.nan, np.clip(high, bottom - 1, top + 1))
+        self.data = (x, low, high, lost, each)
+
+    def _take_validation(self, *, log: bool) -> None:
+        recorder = self.session.recorder
+        if self.series.validation is None or recorder is None or not self.second:
+            return
+        found = recorder.validation
+        if len(found.step) == self._validations and not self.session.state.range:
+            return
+        self._validations = len(found.step)
+        values = found.val_loss if self.series.validation == "val_loss" else found.val_accuracy
+        if log:
+            with np.errstate(all="ignore"):
+                values = np.log10(values)
+        known = np.isfinite(values)
+        self.validation = (found.step[known].astype(np.float64), values[known])
+
+
+class CurvePlot(TimePlot):
+    """One quantity of the steps over the shared time axis.
+
+    Args:
+        session: Whose moment is shown: cursor, hover, range.
+        runs: Whose curves are shown, over each other; None shows the one of ``session`` with its validation.
+    """
+
+    def __init__(
+        self,
+        session: Watched,
+        axis: TimeAxis,
+        series: Series,
+        runs: Sequence[Trace] | None = None,
+        *,
+        bottom: bool = False,
+        parent: QWidget | None = None,
+    ) -> None:
+        self.series = series
+        self.log = series.log
+        self.traces = tuple(runs or (Trace(session, series, series.key, f"val_{series.key}"),))
+        self.limits = self._empty_limits()
         self._ticks = 0
         self.left_axis = Axis("left", decades=series.log)
         self._readings = _Readings()
+        self._readings.equal = len(self.traces) > 1
         super().__init__(session, axis, left=self.left_axis, right=self._readings, bottom=bottom, parent=parent)
         self.line = _Line(self)
         self.addItem(self.line, ignoreBounds=True)
@@ -206,7 +333,8 @@ class CurvePlot(TimePlot):
                 meaning=tr(definition.help),
             )
         )
-        session.recorder_changed.connect(self._restart)
+        for trace in self.traces:
+            trace.session.recorder_changed.connect(self._restart)
         session.tick.connect(self._on_tick)
         session.slow_tick.connect(self._on_slow_tick)
         session.state.cursor_changed.connect(lambda _: self.renew_readings())
@@ -231,15 +359,15 @@ class CurvePlot(TimePlot):
         self.left_axis.picture = None
         self.renew()
 
+    @property
+    def pull(self) -> StepPull | None:
+        """What was read for the first curve."""
+        return self.traces[0].pull
+
     def _restart(self) -> None:
-        recorder = self.session.recorder
-        self._validations = -1
         self.limits = self._empty_limits()
-        self.pull = (
-            None
-            if recorder is None
-            else StepPull(recorder, self.series.key, parts=self.series.parts, capacity=self._capacity())
-        )
+        for trace in self.traces:
+            trace.restart(self._capacity())
         self.renew()
         self.renew_readings()
 
@@ -254,21 +382,20 @@ class CurvePlot(TimePlot):
         self.renew_readings()
 
     def resized(self) -> None:
-        if self.pull is not None and self.pull.capacity < self.pixels():
+        if any(trace.pull is not None and trace.pull.capacity < self.pixels() for trace in self.traces):
             self._restart()
         else:
             self.renew()
 
     def renew(self) -> None:
-        if self.pull is None:
-            empty = np.empty(0)
-            self.data = (empty, empty, empty, np.empty(0, np.bool_), 1.0)
-            self.validation = (empty, empty)
-        else:
-            # A column of two pixels still shows every spike, and a curve of half the points is drawn in half the time.
-            self.pull.cover(*self.axis.shown, self.pixels() // 2)
-            self._take()
+        self._cover()
+        self._take()
         self.line.update()
+
+    def _cover(self) -> bool:
+        # A column of two pixels still shows every spike, and a curve of half the points is drawn in half the time.
+        came = [trace.cover(*self.axis.shown, self.pixels() // 2) for trace in self.traces]
+        return any(came)
 
     def _on_tick(self) -> None:
         # Thirty times a second, in the frames between those of the profile.
@@ -277,58 +404,24 @@ class CurvePlot(TimePlot):
             self._pull_new()
 
     def _pull_new(self) -> None:
-        if self.isVisible() and self.pull is not None and self.pull.cover(*self.axis.shown, self.pixels() // 2):
+        if self.isVisible() and self._cover():
             self._take()
             self.line.update()
 
     def _take(self) -> None:
         """What is shown, in units of the axes."""
-        pull = self.pull
-        assert pull is not None
-        column, where = pull.window(*self.axis.shown)
-        low, high, lost = pull.minimum[where], pull.maximum[where], pull.nonfinite[where]
-        origin, stride = pull.recorder.first_step, pull.stride
-        x: Floats = (origin + (column + np.arange(len(low)) + 0.5) * stride).astype(np.float64)
-        self._take_validation()
-        if self.log:
-            with np.errstate(all="ignore"):
-                low, high = np.log10(low), np.log10(high)
-        lost = lost | np.isposinf(high)
-        if self.series.parts is not None:
-            # Of gradients that are not finite, the norm of the rest says nothing.
-            low, high = np.where(lost, np.nan, low), np.where(lost, np.nan, high)
-        if self.log:
-            # Zero has no place on a log axis; it lies on its lower end.
-            low = np.where(np.isneginf(low), -400.0, low)
-            high = np.where(np.isneginf(high), -400.0, high)
-        self._set_limits(low, high)
-        bottom, top = self.limits
-        gap = np.isnan(low) | np.isnan(high) | np.isinf(low)
-        low = np.where(gap, np.nan, np.clip(low, bottom - 1, top + 1))
-        high = np.where(gap, np.nan, np.clip(high, bottom - 1, top + 1))
-        self.data = (x, low, high, lost, float(stride))
-        self.coarse = stride > pull.recorder.every
+        for trace in self.traces:
+            trace.take(*self.axis.shown, log=self.log)
+        self._set_limits(
+            np.concatenate([part for trace in self.traces for part in (*trace.data[1:3], trace.validation[1])])
+        )
+        for trace in self.traces:
+            trace.clip(*self.limits)
 
-    def _take_validation(self) -> None:
-        recorder = self.session.recorder
-        if self.series.validation is None or recorder is None:
-            return
-        found = recorder.validation
-        if len(found.step) == self._validations and not self.session.state.range:
-            return
-        self._validations = len(found.step)
-        values = found.val_loss if self.series.validation == "val_loss" else found.val_accuracy
-        if self.log:
-            with np.errstate(all="ignore"):
-                values = np.log10(values)
-        known = np.isfinite(values)
-        self.validation = (found.step[known].astype(np.float64), values[known])
-
-    def _set_limits(self, low: Floats, high: Floats) -> None:
+    def _set_limits(self, known: Floats) -> None:
         if self.series.fixed is not None:
             wanted = self._empty_limits()
         else:
-            known = np.concatenate([low, high, self.validation[1]])
             known = known[np.isfinite(known) & (known > -400)]
             if not len(known):
                 wanted = self.limits
@@ -354,27 +447,31 @@ class CurvePlot(TimePlot):
 
     def renew_readings(self) -> None:
         """The values at the mouse, the cursor or the end."""
-        recorder = self.session.recorder
-        if not self.isVisible() or recorder is None or recorder.stop <= recorder.first_step:
-            lines: list[tuple[str, str]] = []
-        else:
-            hover, cursor = self.session.state.hover, self.session.state.cursor
-            last = recorder.stop - recorder.every
-            step = hover[0] if hover is not None else last if cursor is None else cursor
-            step = min(max(step, recorder.first_step), last)
-            value = value_of(recorder, self.series.key, step)
-            lines = [(f"{self._written(value)} {tr(self.series.short)}", self.series.key)]
-            found = recorder.validation
-            before = int(np.searchsorted(found.step, step, side="right")) - 1
-            if self.series.validation is not None and before >= 0:
-                values = found.val_loss if self.series.validation == "val_loss" else found.val_accuracy
-                if not np.isnan(values[before]):
-                    lines.append(
-                        (tr("{value} valid.", value=self._written(float(values[before]))), f"val_{self.series.key}")
-                    )
+        lines = [line for trace in self.traces for line in self._lines(trace)] if self.isVisible() else []
         if lines != self._readings.lines:
             self._readings.lines = lines
             self._readings.update()
+
+    def _lines(self, trace: Trace) -> list[tuple[str, str]]:
+        """What stands beside the plot for a curve: texts, with the names of their colours."""
+        recorder = trace.session.recorder
+        if recorder is None or recorder.stop <= recorder.first_step:
+            return []
+        hover, cursor = self.session.state.hover, self.session.state.cursor
+        last = recorder.stop - recorder.every
+        step = hover[0] if hover is not None else last if cursor is None else cursor
+        step = min(max(step, recorder.first_step), last)
+        value = self._written(value_of(recorder, self.series.key, step))
+        if trace.letter:
+            return [(f"{trace.letter}  {value}", trace.colour)]
+        lines = [(f"{value} {tr(self.series.short)}", trace.colour)]
+        found = recorder.validation
+        before = int(np.searchsorted(found.step, step, side="right")) - 1
+        if self.series.validation is not None and before >= 0:
+            values = found.val_loss if self.series.validation == "val_loss" else found.val_accuracy
+            if not np.isnan(values[before]):
+                lines.append((tr("{value} valid.", value=self._written(float(values[before]))), trace.second))
+        return lines
 
     def _written(self, value: float | str) -> str:
         if isinstance(value, str):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -242,7 +243,7 @@ def spaced(heatmap: Heatmap, least: float) -> list[tuple[int, float]]:
 
 
 class _Names(Gutter):
-    """Names of the layers."""
+    """Names of the layers, and beside them the marks of some."""
 
     heatmap: Heatmap
 
@@ -252,16 +253,28 @@ class _Names(Gutter):
         if recorder is None:
             return
         look = theme.current()
-        font = theme.font("small")
+        font, bold = theme.font("small"), theme.font("small", bold=True)
         metrics = QFontMetricsF(font)
         painter.setFont(font)
         hover = heatmap.session.state.hover
         hovered = None if hover is None else hover[1]
+        wide = theme.px(3)
+        for row in heatmap.marks:
+            # Each has its bar; a name and a glyph, those that have room.
+            if (span := heatmap.rows.span(row)) is not None:
+                bar = QRectF(area.right() - wide, span[0] - heatmap.top(), wide, span[1])
+                painter.fillRect(bar, QColor(look.accent))
         for row, y in spaced(heatmap, metrics.height()):
             if row >= len(recorder.layers):
                 continue
-            painter.setPen(QColor(look.text if row == hovered else look.muted))
             rect = QRectF(area.left() + 2, y - metrics.height() / 2, area.width() - theme.px(8), metrics.height())
+            if mark := heatmap.marks.get(row):
+                painter.setFont(bold)
+                painter.setPen(QColor(look.accent))
+                painter.drawText(rect, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, mark)
+                painter.setFont(font)
+                rect.setLeft(rect.left() + theme.px(11))
+            painter.setPen(QColor(look.text if row == hovered or mark else look.muted))
             name = metrics.elidedText(recorder.layers[row].name, Qt.TextElideMode.ElideMiddle, rect.width())
             painter.drawText(rect, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, name)
 
@@ -330,20 +343,38 @@ class Now:
 
 
 class Heatmap(TimePlot):
-    """The picture itself, with the names of the rows on its left and their present state on its right."""
+    """The picture itself, with the names of the rows on its left and their present state on its right.
+
+    Args:
+        left: Pixels for the names, at 100 % zoom.
+        right: Pixels for the present states; 0 leaves them out.
+
+    Attributes:
+        marks: A glyph beside the names of some rows.
+    """
 
     rows_moved = Signal()
     """The rows lie elsewhere: scrolled, or in another layout or size."""
 
-    def __init__(self, session: Watched, axis: TimeAxis, space: RowSpace, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        session: Watched,
+        axis: TimeAxis,
+        space: RowSpace,
+        parent: QWidget | None = None,
+        *,
+        left: int = LEFT,
+        right: int = RIGHT,
+    ) -> None:
         self.space = space
+        self.marks: dict[int, str] = {}
         self.pull: LayerPull | None = None
         self.now: Now | None = None
         self.rows = RowLayout()
         self._ticks, self._each = 0, 1
         self.inks: dict[int, tuple[QColor, QColor]] = {}
-        self._names, self._now = _Names("left", LEFT), _Now("right", RIGHT)
-        super().__init__(session, axis, left=self._names, right=self._now, parent=parent)
+        self._names, self._now = _Names("left", left), _Now("right", right)
+        super().__init__(session, axis, left=self._names, right=self._now if right else None, parent=parent)
         self._names.heatmap = self._now.heatmap = self
         self.cells = Cells(self)
         self.addItem(self.cells, ignoreBounds=True)
@@ -371,6 +402,11 @@ class Heatmap(TimePlot):
         self.dress()
 
     # What is shown
+
+    def set_marks(self, marks: Mapping[int, str]) -> None:
+        """Puts glyphs beside the names of rows."""
+        self.marks = dict(marks)
+        self._names.update()
 
     @property
     def definition(self) -> Any:

@@ -12,14 +12,15 @@ from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QTransform
 from PySide6.QtWidgets import QWidget
 
 from gradsim.app import theme
+from gradsim.app.player import Watched
 from gradsim.app.see.curves import polyline
 from gradsim.app.see.picture import offer_menu
 from gradsim.app.see.plots import Axis, Plot, faded, mixed, pen
 from gradsim.app.see.rows import RowLayout, RowSpace
-from gradsim.app.session import Session
 from gradsim.i18n import tr
 from gradsim.telemetry.classes import EXPLODING_FIRST, MARKS, VANISHING_LAST, Special, State, classify, states
 from gradsim.telemetry.quantities import Quantity, quantity
+from gradsim.telemetry.recorder import Recorder
 
 Floats = NDArray[np.float64]
 
@@ -28,7 +29,7 @@ RECENT = 100
 _ROOM = 0.04
 
 
-class _Shape(pg.GraphicsObject):
+class Shape(pg.GraphicsObject):
     def __init__(self, plot: Profile) -> None:
         super().__init__()
         self.plot = plot
@@ -46,7 +47,7 @@ class _Shape(pg.GraphicsObject):
         across = width / (high - low)
         painter.setWorldTransform(QTransform(1 / across, 0, 0, 1, low, 0) * painter.worldTransform())
         # From here on x is in pixels from the left end, y in pixels of the rows' contents.
-        self._zones(painter, across, low, width, top, room)
+        self.zones(painter, across, low, width, top, room)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
         hover = plot.session.state.hover
         if hover is not None and hover[1] is not None and (span := plot.rows.span(hover[1])) is not None:
@@ -64,7 +65,7 @@ class _Shape(pg.GraphicsObject):
         if plot.title:
             self._title(painter, width, top)
 
-    def _zones(self, painter: QPainter, across: float, low: float, width: float, top: float, room: float) -> None:
+    def zones(self, painter: QPainter, across: float, low: float, width: float, top: float, room: float) -> None:
         plot, look = self.plot, theme.current()
         limits = plot.session.state.thresholds(plot.key)
         colours = plot.definition.colours
@@ -86,7 +87,7 @@ class _Shape(pg.GraphicsObject):
             painter.setPen(pen(look.line, 1.0))
             painter.drawLine(QPointF(x, top), QPointF(x, top + room))
 
-    def _pieces(self, *values: Floats) -> list[slice]:
+    def pieces(self, *values: Floats) -> list[slice]:
         known = np.logical_and.reduce([np.isfinite(value) for value in values])
         edges = np.flatnonzero(np.diff(known.astype(np.int8), prepend=0, append=0))
         return [slice(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True)]
@@ -95,7 +96,7 @@ class _Shape(pg.GraphicsObject):
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(QColor(colour))
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, len(y) <= 40)
-        for part in self._pieces(low, high, y):
+        for part in self.pieces(low, high, y):
             if part.stop - part.start == 1:
                 left, right, at = low[part][0], high[part][0], y[part][0]
                 painter.drawRect(QRectF(left, at - 3, max(right - left, 1.0), 6))
@@ -108,7 +109,7 @@ class _Shape(pg.GraphicsObject):
         # Lines of one pixel are drawn many times faster than wider ones.
         painter.setPen(pen(theme.current().text, theme.line_width(0.8) if len(x) <= 40 else 1.0))
         painter.setBrush(Qt.BrushStyle.NoBrush)
-        for part in self._pieces(x, y):
+        for part in self.pieces(x, y):
             if part.stop - part.start > 1:
                 painter.drawPolyline(polyline(x[part], y[part]))
 
@@ -121,7 +122,7 @@ class _Shape(pg.GraphicsObject):
         self._band(painter, y, low, high, faded(colour, 40).name(QColor.NameFormat.HexArgb))
         painter.setPen(pen(colour, theme.line_width(1.1), Qt.PenStyle.DashLine))
         painter.setBrush(Qt.BrushStyle.NoBrush)
-        for part in self._pieces(middle, y):
+        for part in self.pieces(middle, y):
             if part.stop - part.start > 1:
                 painter.drawPolyline(polyline(middle[part], y[part]))
 
@@ -179,12 +180,10 @@ class _Shape(pg.GraphicsObject):
         painter.drawText(rect, Qt.AlignmentFlag.AlignCenter, text)
 
 
-class _Found:
+class Found:
     """The rows at a step, in pixels of the axis."""
 
-    def __init__(self, plot: Profile, step: int) -> None:
-        recorder = plot.session.recorder
-        assert recorder is not None
+    def __init__(self, plot: Profile, recorder: Recorder, step: int) -> None:
         every = recorder.every
         definition, limits = plot.definition, plot.session.state.thresholds(plot.key)
         columns = recorder.columns(plot.key, max(recorder.first_step, step - RECENT * every), step + 1, stride=every)
@@ -216,9 +215,12 @@ class Profile(Plot):
         title: Written on top.
     """
 
+    shape_class = Shape
+    """What paints it."""
+
     def __init__(
         self,
-        session: Session,
+        session: Watched,
         space: RowSpace | None = None,
         *,
         like: RowSpace | None = None,
@@ -230,12 +232,12 @@ class Profile(Plot):
         self.like = like or self.space
         self.rows, self.centres = RowLayout(), np.empty(0)
         self.limits = (0.0, 1.0)
-        self.found: _Found | None = None
+        self.found: Found | None = None
         self.prediction: tuple[Floats, Floats, Floats] | None = None
         self.bottom = Axis("bottom", decades=True)
         super().__init__(bottom=self.bottom, parent=parent)
         self.box.invertY(True)
-        self.shape_item = _Shape(self)
+        self.shape_item = self.shape_class(self)
         self.addItem(self.shape_item, ignoreBounds=True)
         state = session.state
         self.space.layout_changed.connect(lambda _: self._lay_out())
@@ -356,7 +358,7 @@ class Profile(Plot):
             self.found = None
         else:
             last = recorder.stop - recorder.every
-            self.found = _Found(self, last if cursor is None else min(cursor, last))
+            self.found = Found(self, recorder, last if cursor is None else min(cursor, last))
         self.shape_item.update()
 
     def _on_tick(self) -> None:

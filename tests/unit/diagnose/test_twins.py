@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gradsim.diagnose.twins import Twins, differences, fork
+from gradsim.diagnose.twins import Twins, differences, fork, in_words
 from gradsim.engine.trainer import Trainer
 from gradsim.model import Experiment
 from gradsim.nn import layers, optimizers
@@ -34,6 +34,30 @@ def test_that_fields_that_differ_are_named() -> None:
     ]
     assert found.fields[0].second == {"type": "Adam"}
     assert not found.same_batches
+
+
+def test_that_only_what_differs_within_a_field_is_named() -> None:
+    found = differences(
+        experiment(data={"type": "moons", "samples": 100}), experiment(data={"type": "moons", "samples": 80})
+    )
+    assert [(one.field, one.root, one.first, one.second) for one in found.fields] == [("data.samples", "data", 100, 80)]
+    assert not found.same_batches
+    faster = differences(experiment(optimizer=optimizers.SGD(0.1)), experiment(optimizer=optimizers.SGD(0.5)))
+    assert [(one.field, one.title) for one in faster.fields] == [
+        ("optimizer.learning_rate", "Optimizer: Learning rate"),
+    ]
+    assert faster.same_batches
+
+
+def test_that_differences_are_told_in_words_with_equal_ones_in_a_line() -> None:
+    first = experiment(layers.Repeat(3, (Dense(8, "tanh"),)))
+    second = experiment(layers.Repeat(3, (Dense(8, "relu"), layers.BatchNormalization())), batch_size=None)
+    lines = in_words(differences(first, second), first.stack(), second.stack())
+    assert [(one.kind, one.where, one.what, one.first, one.second) for one in lines] == [
+        ("changed", "experiment", "Batch size", "32", "none"),
+        ("changed", "dense to dense_2 (3 layers)", "Activation", "tanh", "relu"),
+        ("added", "batch_normalization to batch_normalization_2 (3 layers)", "layer", "", "BatchNormalization"),
+    ]
 
 
 def test_that_a_changed_layer_is_the_same_layer() -> None:

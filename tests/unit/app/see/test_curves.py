@@ -74,7 +74,7 @@ def test_that_a_nan_loss_is_a_gap_with_a_mark(session: FakeSession, loss: CurveP
     curve = np.ones(100)
     curve[60:] = np.nan
     record(session, curve)
-    _, low, _, lost, _ = loss.data
+    _, low, _, lost, _ = loss.traces[0].data
     assert np.isnan(low[60:]).all()
     assert lost[60:].all()
     assert not lost[:60].any()
@@ -91,7 +91,7 @@ def test_that_the_norm_of_nan_gradients_is_nan_and_not_that_of_the_rest(
     nan[60:, 1] = 3
     recorder.append(*values(100, 2, global_gradient_norm=np.where(np.arange(100) < 60, 5.0, 0.0), gradient_nan=nan))
     session.record(recorder)
-    _, low, _, lost, _ = norm.data
+    _, low, _, lost, _ = norm.traces[0].data
     assert np.isfinite(low[:60]).all()
     assert np.isnan(low[60:]).all()
     assert lost[60:].all()
@@ -105,22 +105,22 @@ def test_that_a_norm_of_zero_is_no_nan(qtbot: QtBot, session: FakeSession, axis:
     recorder = recorder_of(2)
     recorder.append(*values(100, 2, global_gradient_norm=0.0))
     session.record(recorder)
-    assert not norm.data[3].any()
+    assert not norm.traces[0].data[3].any()
     assert norm._readings.lines[0][0] == "0 norm"
 
 
 def test_that_linear_shows_losses_themselves(session: FakeSession, loss: CurvePlot) -> None:
     record(session, np.full(100, 0.5))
-    assert loss.data[1][10] == pytest.approx(np.log10(0.5))
+    assert loss.traces[0].data[1][10] == pytest.approx(np.log10(0.5))
     loss.set_log(False)
-    assert loss.data[1][10] == pytest.approx(0.5)
+    assert loss.traces[0].data[1][10] == pytest.approx(0.5)
     assert loss.limits[0] == 0.0
 
 
 def test_that_the_validation_is_drawn_at_its_steps(session: FakeSession, loss: CurvePlot) -> None:
     session.train(sigmoid_stack(3), 40)
     session.go_on(40)
-    steps, found = loss.validation
+    steps, found = loss.traces[0].validation
     assert steps.tolist() == [39, 79]
     assert np.isfinite(found).all()
 
