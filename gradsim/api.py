@@ -101,6 +101,7 @@ class Experiment(model.Experiment):
         weights: Sequence[Array] | None = None,
         callback: Callback | None = None,
         stop_on_nonfinite: bool = False,
+        threads: int | None = None,
     ) -> Recording:
         """Trains from the beginning and records every step.
 
@@ -113,6 +114,8 @@ class Experiment(model.Experiment):
             weights: Arrays to start from, in Keras' ``get_weights()`` order; drawn from the seed if None.
             callback: Called several times a second with a :class:`Progress`; if it returns True the run ends.
             stop_on_nonfinite: End with the first step in which a NaN or Inf occurs, instead of going on.
+            threads: How many share the products of wide layers, as many as there are processors if None. The result
+                is the same bit for bit.
 
         Returns:
             What was recorded, with ``initial_weights`` and ``final_weights``.
@@ -122,7 +125,13 @@ class Experiment(model.Experiment):
             ValueError: if the arguments or the shapes of ``weights`` do not fit.
         """
         return train(
-            self, steps, epochs, weights=weights, callback=callback, stop_on_nonfinite=stop_on_nonfinite
+            self,
+            steps,
+            epochs,
+            weights=weights,
+            callback=callback,
+            stop_on_nonfinite=stop_on_nonfinite,
+            threads=threads,
         ).recording
 
     def initial_weights(self) -> list[Array]:
@@ -210,14 +219,15 @@ def train(
     weights: Sequence[Array] | None = None,
     callback: Callback | None = None,
     stop_on_nonfinite: bool = False,
+    threads: int | None = None,
 ) -> Run:
     """:meth:`Experiment.run`, which also tells how it ended."""
-    for name, value in (("steps", steps), ("epochs", epochs)):
+    for name, value in (("steps", steps), ("epochs", epochs), ("threads", threads)):
         if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
             raise ValueError(f"{name}: must be a whole number of at least 1 (received {value!r})")
     if steps is not None and epochs is not None:
         raise ValueError(f"steps and epochs: only one of them may be given (received {steps} and {epochs})")
-    trainer = _trainer(experiment, weights, stop_on_nonfinite)
+    trainer = _trainer(experiment, weights, stop_on_nonfinite, threads)
     total = steps if steps is not None else (epochs or 1) * trainer.steps_per_epoch
     recorder = Recorder(
         trainer.layer_table, experiment=_content(experiment), dtype=experiment.dtype, seed=experiment.seed
@@ -263,12 +273,18 @@ def _check(experiment: model.Experiment) -> None:
         raise ExperimentError(faults)
 
 
-def _trainer(experiment: model.Experiment, weights: Sequence[Array] | None, stop_on_nonfinite: bool = False) -> Trainer:
+def _trainer(
+    experiment: model.Experiment,
+    weights: Sequence[Array] | None,
+    stop_on_nonfinite: bool = False,
+    threads: int | None = 1,
+) -> Trainer:
     _check(experiment)
     # Compiled code is loaded for a training only, so that everything else starts at once.
+    from gradsim.engine.team import cores
     from gradsim.engine.trainer import Trainer
 
-    return Trainer(experiment, weights, stop_on_nonfinite=stop_on_nonfinite)
+    return Trainer(experiment, weights, stop_on_nonfinite=stop_on_nonfinite, threads=threads or cores())
 
 
 def _targets(y: Array, outputs: int) -> Array:

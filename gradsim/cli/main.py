@@ -108,6 +108,10 @@ def show(experiment: str, settings: tuple[str, ...]) -> None:
     "VALUE is a number, a name, or JSON. Can be given several times.",
 )  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the recording to FILE.csv or FILE.npz.")
+@click.option(
+    "--threads", type=click.IntRange(min=1),
+    help="How many share the work of wide layers; the result does not depend on it.  [default: all processors]",
+)  # fmt: skip
 @click.option("--no-progress", is_flag=True, help="No progress bar, on a terminal too.")
 def run(
     experiment: str,
@@ -117,6 +121,7 @@ def run(
     dtype: str | None,
     settings: tuple[str, ...],
     output: Path | None,
+    threads: int | None,
     no_progress: bool,
 ) -> None:
     """Train EXPERIMENT and say layer by layer how large the gradient is.
@@ -129,7 +134,11 @@ def run(
     from gradsim.cli.running import run_experiment
 
     given = [*([f"seed={seed}"] if seed is not None else []), *([f"dtype={dtype}"] if dtype is not None else [])]
-    sys.exit(run_experiment(experiment, steps, epochs, (*given, *settings), output, progress=not no_progress))
+    sys.exit(
+        run_experiment(
+            experiment, steps, epochs, (*given, *settings), output, progress=not no_progress, threads=threads
+        )
+    )
 
 
 @cli.command()

@@ -36,6 +36,7 @@ def run_experiment(
     path: Path | None,
     *,
     progress: bool,
+    threads: int | None = None,
 ) -> int:
     """Runs an experiment, prints the table and writes the file; gives the exit code."""
     experiment, faults = opened(source, settings)
@@ -52,7 +53,7 @@ def run_experiment(
     _compile(screen, experiment.dtype, shown)
     started = time.perf_counter()
     with _bar(screen, shown) as callback:
-        ended = api.train(experiment, steps, epochs, callback=callback)
+        ended = api.train(experiment, steps, epochs, callback=callback, threads=threads)
     seconds = time.perf_counter() - started
     recording = ended.recording
     if not len(recording):

@@ -5,15 +5,20 @@ See :mod:`gradsim.engine.layout` for how an operation is called.
 
 from __future__ import annotations
 
+import platform
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import numba
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.core.ccallback import CFunc
 from numba.core.typing import Signature
 from numba.extending import intrinsic
+
+from gradsim.engine.store import MACHINES
 
 # Never fastmath=True: "nnan" and "ninf" let the compiler drop the search for NaN and Inf, which is the job here.
 FAST = {"nsz", "arcp", "contract", "afn", "reassoc"}
@@ -104,6 +109,76 @@ def call_operation(typingctx: Any, function: Any, a: Any, f: Any, ci: Any, cf: A
         kind = ir.FunctionType(ir.VoidType(), [pointer] * 5)
         target = builder.inttoptr(arguments[0], kind.as_pointer())
         builder.call(target, [builder.inttoptr(argument, pointer) for argument in arguments[1:]])
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+_WORD = ir.IntType(64)
+
+
+def _word_at(builder: Any, address: Any) -> Any:
+    return builder.inttoptr(address, _WORD.as_pointer())
+
+
+@intrinsic
+def atomic_add(typingctx: Any, address: Any, value: Any) -> Any:
+    """Adds to the int64 at an address and gives what was there before, as one event that all threads see alike."""
+    signature: Signature = types.int64(types.int64, types.int64)
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.atomic_rmw("add", _word_at(builder, arguments[0]), arguments[1], "seq_cst")
+
+    return signature, codegen
+
+
+@intrinsic
+def atomic_load(typingctx: Any, address: Any) -> Any:
+    """The int64 at an address; what was written before it is seen after this."""
+    signature: Signature = types.int64(types.int64)
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.load_atomic(_word_at(builder, arguments[0]), "seq_cst", 8)
+
+    return signature, codegen
+
+
+@intrinsic
+def atomic_store(typingctx: Any, address: Any, value: Any) -> Any:
+    """Writes the int64 at an address; whoever sees it sees what was written before."""
+    signature: Signature = types.void(types.int64, types.int64)
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        builder.store_atomic(arguments[1], _word_at(builder, arguments[0]), "seq_cst", 8)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic
+def pause(typingctx: Any) -> Any:
+    """Tells the processor that this thread only waits: the other thread of the core gets more of it."""
+    signature: Signature = types.void()
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        if platform.machine().lower() in MACHINES:
+            builder.call(builder.module.declare_intrinsic("llvm.x86.sse2.pause", (), _PAUSE), [])
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+_PAUSE = ir.FunctionType(ir.VoidType(), ())
+
+
+@intrinsic
+def give_way(typingctx: Any) -> Any:
+    """Lets another thread have the processor, which may be the one that is waited for."""
+    signature: Signature = types.void()
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        name = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
+        builder.call(cgutils.get_or_insert_function(builder.module, ir.FunctionType(ir.IntType(32), ()), name), [])
         return context.get_dummy_value()
 
     return signature, codegen

@@ -47,6 +47,7 @@ PLAIN = (
     "normalisation.layer_backward",
     "normalisation.dropout",
     "products.product",
+    "products.help_out",
     "products.transpose",
     "products.add",
     "products.accumulate",

@@ -22,7 +22,8 @@ RECORD_WORDS = 1 + INT_ARGUMENTS + FLOAT_ARGUMENTS
 
 
 class Context(enum.IntEnum):
-    """Places in ``ci``, the integer context."""
+    """Places in ``ci``, the integer context. TEAM is the address of the board that threads share (:class:`Board`), or
+    0 where there is one thread only."""
 
     ROWS = 0
     TRAINING = 1
@@ -31,7 +32,24 @@ class Context(enum.IntEnum):
     POSITION = 4
     NONFINITE = 5
     SEED = 6
+    TEAM = 7
     SIZE = 8
+
+
+class Board(enum.IntEnum):
+    """Where threads agree on who does which part of a product, each a cache line of its own.
+
+    TICKET holds, in one word, the number of parts (upper bits) and of the next one (lower 16 bits), so that taking a
+    part and learning whether there is one are a single event. DONE counts the parts done; PRODUCT and CONTEXT are the
+    addresses of the arguments; QUIT sends everybody home.
+    """
+
+    TICKET = 0
+    DONE = 8
+    PRODUCT = 16
+    CONTEXT = 17
+    QUIT = 24
+    SIZE = 32
 
 
 class Figures(enum.IntEnum):
@@ -59,7 +77,14 @@ class Figures(enum.IntEnum):
 
 
 ROWS = int(Context.ROWS)
+TEAM = int(Context.TEAM)
 NONFINITE = int(Context.NONFINITE)
+
+WORTH_SHARING = 1 << 20
+"""Multiplications from which on a product is shared among threads; below, agreeing costs more than it saves."""
+
+PARTS = 8
+"""Into how many a shared product is cut: more than there are threads, so that one who comes late holds nobody up."""
 
 TILE = 512
 """Entries that are worked on together where rows are shorter: a loop over one short row costs more than its content."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import time
@@ -12,9 +13,10 @@ import numpy as np
 
 from gradsim import data as datasets
 from gradsim.engine import interpreter
-from gradsim.engine.layout import COLUMNS, Context, Figures
+from gradsim.engine.layout import COLUMNS, WORTH_SHARING, Context, Figures
 from gradsim.engine.memory import Array, Region
 from gradsim.engine.plan import Operation, Plan
+from gradsim.engine.team import Team
 from gradsim.model.experiment import Experiment
 from gradsim.nn import optimizers
 from gradsim.nn.spec import Fault
@@ -98,6 +100,7 @@ class Trainer:
         weights: Arrays to start from, in Keras' ``get_weights()`` order; drawn from the seed if None.
         stop_on_nonfinite: End a call after the step in which the first NaN or Inf occurs.
         recording: False leaves out the statistics (to measure what they cost).
+        threads: How many share the large products; the result is the same bit for bit.
 
     Raises:
         gradsim.model.stack.StackError: if the stack can't be computed.
@@ -112,6 +115,7 @@ class Trainer:
         *,
         stop_on_nonfinite: bool = False,
         recording: bool = True,
+        threads: int = 1,
     ) -> None:
         self.experiment = experiment
         self.stop_on_nonfinite = stop_on_nonfinite
@@ -147,12 +151,17 @@ class Trainer:
         self._record = np.full((CHUNK, len(self.stack.layers), COLUMNS), np.nan)
         self._record[:, :, [LAYER_COLUMNS.index(key) for key in LAYER_COLUMNS if key.endswith(("_nan", "_inf"))]] = 0
         self.seconds_per_step = 1e-3
+        self._team = Team(threads, experiment.dtype) if threads > 1 and self._has_large_products() else None
         self.layer_table: tuple[LayerRow, ...] = self.plan.layer_table()
         self._assemble()
         self.set_weights(self.stack.initial_weights(experiment.seed) if weights is None else weights)
 
     def _flat(self, array: Array) -> Array:
         return np.ascontiguousarray(array.reshape(len(array), -1), dtype=self.experiment.dtype)
+
+    def _has_large_products(self) -> bool:
+        kernels = [v.weight.shape for v in self.plan.variables if len(v.weight.shape) == 2]
+        return any(self.plan.rows * np.prod(shape) >= WORTH_SHARING for shape in kernels)
 
     def _assemble(self) -> None:
         take = self.plan.take_operation(self._x, self._y, self._order, shuffle=self.experiment.shuffle)
@@ -209,14 +218,15 @@ class Trainer:
         while done < steps:
             count = min(CHUNK, steps - done)
             figures = self.plan.figures(np.arange(self.step, self.step + count, dtype=np.float64))
-            ran = interpreter.run(
-                self._training,
-                self._context,
-                figures,
-                self._record,
-                steps=count,
-                stop_on_nonfinite=self.stop_on_nonfinite and not self.nonfinite,
-            )
+            with self._team.gathered(self._context) if self._team is not None else contextlib.nullcontext():
+                ran = interpreter.run(
+                    self._training,
+                    self._context,
+                    figures,
+                    self._record,
+                    steps=count,
+                    stop_on_nonfinite=self.stop_on_nonfinite and not self.nonfinite,
+                )
             of_layers.append(self._record[:ran].copy())
             of_steps.append(figures[:ran, : len(STEP_COLUMNS)].copy())
             done += ran

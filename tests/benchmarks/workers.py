@@ -197,6 +197,7 @@ def numpy_dot(setting: Setting) -> Run:
 
 
 def gradsim_trainer(setting: Setting, record: bool = True) -> Any:
+    from gradsim.engine.team import cores
     from gradsim.engine.trainer import Trainer
     from gradsim.model.experiment import Experiment
     from gradsim.nn import layers, optimizers
@@ -220,7 +221,8 @@ def gradsim_trainer(setting: Setting, record: bool = True) -> Any:
     places = [at for at, (_, weight) in enumerate(experiment.stack().weights()) if weight.role == "kernel"]
     for at, kernel in zip(places, kernels, strict=True):
         weights[at] = kernel
-    return Trainer(experiment, weights, recording=record)
+    # As many as the process may use: one where it was told so.
+    return Trainer(experiment, weights, recording=record, threads=cores())
 
 
 def gradsim(setting: Setting, record: bool = True) -> Run:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 
 import numpy as np
 import pytest
@@ -48,6 +49,31 @@ def test_that_the_same_seed_gives_the_same_bytes_and_another_seed_does_not() -> 
         trainer.advance(60)
     assert [a.tobytes() for a in first.weights()] == [b.tobytes() for b in second.weights()]
     assert first.weights()[0].tobytes() != other.weights()[0].tobytes()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("batch_size", [96, 250, None])
+def test_that_the_number_of_threads_changes_no_bit(dtype: str, batch_size: int | None) -> None:
+    # 300 rows: the last batch of an epoch is a partial one. Widths that no tile divides.
+    stack: list[Layer] = [layers.Dense(203, "tanh"), layers.Dense(131, "relu"), layers.Dense(2, "softmax")]
+    data = {"type": "moons", "samples": 300}
+    made = [
+        Trainer(
+            Experiment(stack, data, batch_size=batch_size, dtype=dtype),  # type: ignore[arg-type]
+            threads=threads,
+        )
+        for threads in (1, 2, 3)
+    ]
+    assert made[0]._team is None and made[1]._team is not None
+    chunks = [trainer.advance(12) for trainer in made]
+    for trainer, chunk in zip(made[1:], chunks[1:], strict=True):
+        assert chunk.layers.tobytes() == chunks[0].layers.tobytes()
+        assert [a.tobytes() for a in trainer.weights()] == [a.tobytes() for a in made[0].weights()]
+    assert not any("product" in thread.name for thread in threading.enumerate())
+
+
+def test_that_small_layers_are_left_to_one_thread() -> None:
+    assert Trainer(experiment(), threads=2)._team is None
 
 
 @pytest.mark.parametrize("name", list(optimizers.registry))

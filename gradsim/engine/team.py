@@ -1,0 +1,63 @@
+"""Threads that share the large products of one training."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+
+from gradsim.engine.layout import TEAM, Board
+from gradsim.engine.operations import operation
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class Team:
+    """Helpers of a training: while :meth:`gathered`, they stand by for parts of its products.
+
+    They wait by looking again and again, since a product is over before a sleeping thread is awake; therefore they
+    are there during a call into the compiled loop only.
+
+    Args:
+        threads: The one that trains included.
+        dtype: Number format of the products.
+    """
+
+    def __init__(self, threads: int, dtype: str) -> None:
+        self.threads = threads
+        self._board = np.zeros(Board.SIZE, np.int64)
+        prototype = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 5)
+        self._help = prototype(operation("products.help_out", dtype))
+
+    @contextlib.contextmanager
+    def gathered(self, context: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Iterator[None]:
+        """The helpers stand by for whoever runs with this context."""
+        address = np.array([self._board.ctypes.data], np.int64)
+        self._board[...] = 0
+        helpers = [
+            threading.Thread(
+                target=self._help, args=(address.ctypes.data, None, None, None, None), name="product", daemon=True
+            )
+            for _ in range(self.threads - 1)
+        ]
+        context[TEAM] = self._board.ctypes.data
+        started = []
+        try:
+            for helper in helpers:
+                helper.start()
+                started.append(helper)
+            yield
+        finally:
+            context[TEAM] = 0
+            self._board[Board.QUIT] = 1
+            for helper in started:
+                helper.join()
