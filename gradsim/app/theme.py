@@ -7,8 +7,9 @@ pixels takes it through :func:`px`, so that the zoom reaches it.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -328,6 +329,22 @@ def zoom_by(steps: int) -> None:
     """Goes to the next larger (or smaller) zoom."""
     nearest = min(range(len(ZOOM_STEPS)), key=lambda i: abs(ZOOM_STEPS[i] - zoom()))
     set_zoom(ZOOM_STEPS[max(0, min(len(ZOOM_STEPS) - 1, nearest + steps))])
+
+
+@contextlib.contextmanager
+def worn(wanted: Choice | None = None, percent: int = 100) -> Iterator[Theme]:
+    """Within the block a theme and a zoom are the ones in use, without anybody being told: for pictures of widgets
+    that are made and painted in the block and not shown.
+
+    Args:
+        wanted: None is the one in use.
+    """
+    before = _themes.choice, _themes.zoom
+    _themes.choice, _themes.zoom = wanted or _themes.choice, percent
+    try:
+        yield current()
+    finally:
+        _themes.choice, _themes.zoom = before
 
 
 def px(pixels: float) -> int:

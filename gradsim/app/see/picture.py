@@ -60,15 +60,16 @@ def _paint(widget: QWidget, painter: QPainter) -> None:
         QWidget.render(widget, painter, QPoint(0, 0), QRegion(), QWidget.RenderFlag.DrawChildren)
 
 
-def image(widget: QWidget, width: int | None = None) -> QImage:
-    """The view as pixels, drawn anew at ``width`` pixels (its own by default); the proportions stay.
+def image(widget: QWidget, width: int | None = None, height: int | None = None) -> QImage:
+    """The view as pixels, drawn anew at ``width`` pixels (its own by default); the proportions stay unless ``height``
+    is given.
 
     Raises:
         ValueError: for a width that no picture can have.
     """
     own = widget.size()
     width = own.width() if width is None else width
-    height = round(own.height() * width / max(1, own.width()))
+    height = round(own.height() * width / max(1, own.width())) if height is None else height
     if not 0 < width <= LARGEST or not 0 < height <= LARGEST:
         raise ValueError(
             tr(
@@ -87,14 +88,14 @@ def image(widget: QWidget, width: int | None = None) -> QImage:
     return made
 
 
-def svg(widget: QWidget, title: str = "") -> bytes:
-    """The view as SVG: text and lines as such, cells as an embedded image."""
+def svg(widget: QWidget, title: str = "", size: QSize | None = None) -> bytes:
+    """The view as SVG: text and lines as such, cells as an embedded image; ``size`` is what the file says of itself."""
     data = QByteArray()
     buffer = QBuffer(data)
     buffer.open(QIODevice.OpenModeFlag.WriteOnly)
     generator = QSvgGenerator()
     generator.setOutputDevice(buffer)
-    generator.setSize(widget.size())
+    generator.setSize(size or widget.size())
     generator.setViewBox(QRect(QPoint(0, 0), widget.size()))
     # Else text of so many points comes out in another proportion to the lines.
     generator.setResolution(widget.logicalDpiX())
@@ -123,14 +124,19 @@ def write(path: str | os.PathLike[str], data: bytes) -> None:
         raise OSError(tr("can't write {file}: {error}", file=path, error=file.errorString()))
 
 
-def save_png(widget: QWidget, path: str | os.PathLike[str], width: int | None = None) -> None:
-    """Saves the view as PNG; raises OSError or, for an impossible width, ValueError."""
+def png(made: QImage) -> bytes:
+    """An image as the content of a PNG file."""
     data = QByteArray()
     buffer = QBuffer(data)
     buffer.open(QIODevice.OpenModeFlag.WriteOnly)
-    QImageWriter(buffer, QByteArray(b"png")).write(image(widget, width))
+    QImageWriter(buffer, QByteArray(b"png")).write(made)
     buffer.close()
-    write(path, bytes(data.data()))
+    return bytes(data.data())
+
+
+def save_png(widget: QWidget, path: str | os.PathLike[str], width: int | None = None) -> None:
+    """Saves the view as PNG; raises OSError or, for an impossible width, ValueError."""
+    write(path, png(image(widget, width)))
 
 
 def save_svg(widget: QWidget, path: str | os.PathLike[str]) -> None:

@@ -1,0 +1,1 @@
+"""To take away: pictures, animations, handouts."""

@@ -1,0 +1,111 @@
+"""What views read of a session, without a session: a record to be looked at, in whatever view and at whatever step.
+
+Views that are made for a picture get an exhibit, so that a picture needs no window, and a window that is being worked
+in is not disturbed by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal
+
+from gradsim.app.session import Session
+from gradsim.app.state import ViewState
+from gradsim.engine.trainer import Trainer
+from gradsim.model.experiment import Experiment
+from gradsim.telemetry.playback import Playback
+from gradsim.telemetry.recorder import Recorder
+from gradsim.telemetry.recording import Layer, Recording
+
+Question = Callable[[Trainer], Any]
+Ask = Callable[[Question, Callable[[Any], object], int | None], None]
+"""Has a question answered of the moment behind a step (None is the latest): question, what gets the answer, step."""
+
+
+class Exhibit(QObject):
+    """A record and what is looked at.
+
+    Args:
+        experiment: What was trained.
+        recorder: What was recorded.
+        ask: Answers questions about weights, gradients and activations; None where there is only the record.
+        upwards: Whether the stack stands with its input at the bottom.
+        uids: The layer that each row stands for.
+
+    Attributes:
+        state: Quantity, step, selection and scales; nobody else's.
+    """
+
+    document_changed = Signal(object)
+    run_changed = Signal()
+    recorder_changed = Signal()
+    tick = Signal()
+    slow_tick = Signal()
+    failed = Signal(str)
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        recorder: Recorder | Playback,
+        *,
+        ask: Ask | None = None,
+        upwards: bool = True,
+        uids: tuple[str, ...] = (),
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.experiment, self.recorder, self.upwards = experiment, recorder, upwards
+        self.row_uids = uids or tuple(f"row {row}" for row in range(len(recorder.layers)))
+        self.state = ViewState(self)
+        self.answer_to = ask
+
+    @classmethod
+    def of(cls, session: Session, *, upwards: bool = True, recording: Recording | None = None) -> Exhibit:
+        """What a session shows now, at the step, in the quantity and on the scales that it is shown in.
+
+        Args:
+            recording: A copy of its record, to be shown up to any step.
+
+        Raises:
+            ValueError: if nothing is recorded.
+        """
+        recorder = session.recorder
+        if recorder is None or recorder.stop <= recorder.first_step:
+            raise ValueError("there is nothing to show yet: train first")
+
+        def ask(question: Question, answer: Callable[[Any], object], step: int | None) -> None:
+            session.ask(object(), question, answer, step)
+
+        shown = recorder if recording is None else Playback(recording)
+        made = cls(session.experiment, shown, ask=ask, upwards=upwards, uids=session.row_uids)
+        state, theirs = made.state, session.state
+        state.set_quantity(theirs.quantity)
+        for key, scale in theirs.changed_thresholds().items():
+            state.set_thresholds(key, scale)
+        state.select(theirs.selection)
+        state.set_cursor(theirs.cursor)
+        state.set_range(theirs.range)
+        return made
+
+    def rows(self) -> tuple[Layer, ...]:
+        """The layers, one per row."""
+        return self.recorder.layers
+
+    @property
+    def step(self) -> int:
+        """The step that is shown."""
+        last = self.recorder.stop - self.recorder.every
+        return last if self.state.cursor is None else min(self.state.cursor, last)
+
+    def ask(self, *_: object) -> None:
+        """Views that ask by themselves get no answer: whoever makes the picture asks, and waits for it."""
+
+    def show_until(self, step: int) -> None:
+        """Shows the record as it was behind a step; only of a playback."""
+        assert isinstance(self.recorder, Playback)
+        self.recorder.show_until(step + 1)
+        self.tick.emit()
+        self.tick.emit()
+        self.slow_tick.emit()
