@@ -113,6 +113,26 @@ def _file_verbs() -> Iterable[Verb]:
         "save",
     )
     yield Verb(
+        "file.picture",
+        "Take a &picture away…",
+        ("Ctrl+Shift+E",),
+        "Any view, or the whole window, as PNG or SVG in any size and theme, and its numbers as CSV.",
+        lambda w: w.take_picture(),
+        "file",
+        "export",
+        possible=_trained,
+    )
+    yield Verb(
+        "file.film",
+        "Take a &moving picture away…",
+        (),
+        "The time line as GIF, WebP, APNG or MP4.",
+        lambda w: w.make_film(),
+        "file",
+        "export",
+        possible=_trained,
+    )
+    yield Verb(
         "file.export_record",
         "Export the &record…",
         (),

@@ -496,6 +496,18 @@ class MainWindow(QMainWindow):
         found.open_over(self)
         return found
 
+    def take_picture(self, view: str = "heatmap") -> QWidget:
+        """Opens the dialog that makes a picture of a view."""
+        from gradsim.app.take.dialogs import show_picture
+
+        return show_picture(self, view)
+
+    def make_film(self, view: str = "heatmap") -> QWidget:
+        """Opens the dialog that makes a moving picture of a view."""
+        from gradsim.app.take.dialogs import show_film
+
+        return show_film(self, view)
+
     def show_shortcuts(self) -> ShortcutsDialog:
         """Opens the keys."""
         dialog = ShortcutsDialog(self.actions_, self)

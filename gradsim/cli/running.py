@@ -43,16 +43,16 @@ def run_experiment(
     if steps is not None and epochs is not None:
         faults.append(Fault("--epochs", "must not be given together with --steps", epochs))
     if path is not None:
-        faults += _output_faults(path)
+        faults += writing_faults(path)
     if experiment is None or faults:
         return output.refuse(source, faults)
     if steps is None and epochs is None:
         steps = DEFAULT_STEPS
     screen = output.console(stderr=True)
     shown = progress and screen.is_terminal
-    _compile(screen, experiment.dtype, shown)
+    compile_kernels(screen, experiment.dtype, shown)
     started = time.perf_counter()
-    with _bar(screen, shown) as callback:
+    with progress_bar(screen, shown) as callback:
         ended = api.train(experiment, steps, epochs, callback=callback, threads=threads)
     seconds = time.perf_counter() - started
     recording = ended.recording
@@ -71,10 +71,10 @@ def run_experiment(
     return EXIT_INTERRUPTED if ended.interrupted else 0
 
 
-def _output_faults(path: Path) -> list[Fault]:
+def writing_faults(path: Path, suffixes: Sequence[str] = SUFFIXES) -> list[Fault]:
     """Whatever would keep the result from being written, known before the first step."""
-    if path.suffix not in SUFFIXES:
-        return [Fault("--output", f"must end in {' or '.join(SUFFIXES)}", str(path))]
+    if path.suffix not in suffixes:
+        return [Fault("--output", f"must end in {' or '.join(suffixes)}", str(path))]
     if path.is_dir():
         return [Fault("--output", "must be a file, and this is a folder", str(path))]
     if path.exists() and not os.access(path, os.W_OK):
@@ -90,7 +90,7 @@ def _unwritable(path: Path, error: OSError) -> Fault:
     return Fault("--output", f"can't be written: {error.strerror or error}", str(path))
 
 
-def _compile(screen: Console, dtype: str, shown: bool) -> None:
+def compile_kernels(screen: Console, dtype: str, shown: bool) -> None:
     """Has everything compiled that training needs; says so where that takes time."""
     from gradsim.engine import kernels
 
@@ -108,7 +108,7 @@ def _compile(screen: Console, dtype: str, shown: bool) -> None:
 
 
 @contextlib.contextmanager
-def _bar(screen: Console, shown: bool) -> Iterator[api.Callback | None]:
+def progress_bar(screen: Console, shown: bool) -> Iterator[api.Callback | None]:
     """A progress bar with the loss, as what a run calls."""
     if not shown:
         yield None

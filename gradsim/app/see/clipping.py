@@ -247,6 +247,8 @@ class Clipping(QWidget):
         like: Which end of the stack is up is taken from here.
     """
 
+    picture_key = "clipping"
+
     def __init__(self, session: Session, like: RowSpace | None = None, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.session = session

@@ -485,6 +485,8 @@ class CurvePlot(TimePlot):
 class Curves(QWidget):
     """The curves one below the other; each can be folded away."""
 
+    picture_key = "curves"
+
     def __init__(self, session: Watched, axis: TimeAxis, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.session, self.axis = session, axis

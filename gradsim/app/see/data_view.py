@@ -110,6 +110,8 @@ def classes_of(outputs: Floats) -> NDArray[np.int64]:
 class DataView(QWidget):
     """The picture of the data, renewed some four times a second."""
 
+    picture_key = "data"
+
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.session = session

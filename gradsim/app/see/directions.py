@@ -19,6 +19,8 @@ class Directions(QWidget):
         like: Which end of the stack is up is taken from here.
     """
 
+    picture_key = "directions"
+
     def __init__(self, session: Session, like: RowSpace | None = None, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._like = like or RowSpace(self)

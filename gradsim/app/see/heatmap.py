@@ -356,6 +356,8 @@ class Heatmap(TimePlot):
     rows_moved = Signal()
     """The rows lie elsewhere: scrolled, or in another layout or size."""
 
+    picture_key = "heatmap"
+
     def __init__(
         self,
         session: Watched,

@@ -337,6 +337,8 @@ class Matrix(QWidget):
 class Inside(QWidget):
     """The selected layer from inside, renewed some five times a second; at the cursor, as it was then."""
 
+    picture_key = "inside"
+
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.session = session

@@ -218,6 +218,8 @@ class Profile(Plot):
     shape_class = Shape
     """What paints it."""
 
+    picture_key = "profile"
+
     def __init__(
         self,
         session: Watched,

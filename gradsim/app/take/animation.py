@@ -106,10 +106,10 @@ def write(
             return
         each = max(20, round(1000 / rate))
         packed = _Packed(frames, between)
-        images = packed.exact_palette(first) if form == "gif" else packed.images()
+        images = list(packed.exact_palette(first) if form == "gif" else packed.images())
         with open(temporary, "wb") as stream:
-            begin = next(images)
-            options: dict[str, object] = {"save_all": True, "append_images": images, "duration": each, "loop": 0}
+            begin = images[0]
+            options: dict[str, object] = {"save_all": True, "append_images": images[1:], "duration": each, "loop": 0}
             if form == "webp":
                 begin.save(stream, "WEBP", lossless=True, quality=20, method=1, **options)
             elif form == "apng":
@@ -238,6 +238,9 @@ def _film(path: str, frames: Iterable[Frame], rate: float, between: Callable[[],
             assert process is not None
             process.wait()
         finally:
+            if process is not None and process.stdin is not None:
+                with contextlib.suppress(OSError):
+                    process.stdin.close()
             if process is not None and process.poll() is None:
                 process.kill()
                 process.wait()

@@ -55,6 +55,13 @@ PREVIEW_MS = 150
 """A preview waits until nothing has been changed for so long."""
 
 
+def _label(text: str, buddy: QWidget) -> QLabel:
+    """A label whose letter leads to a field; a row of several has none of its own."""
+    made = QLabel(text)
+    made.setBuddy(buddy)
+    return made
+
+
 class _Choices(QWidget):
     """View, size and look; what both dialogs ask."""
 
@@ -87,7 +94,7 @@ class _Choices(QWidget):
             combo.setAccessibleName(label.replace("&", "").rstrip(":"))
             form.addRow(label, combo)
             if combo is self.view:
-                form.addRow(tr("&Size:"), size)
+                form.addRow(_label(tr("&Size:"), self.preset), size)
         self.preset.setAccessibleName(tr("Size"))
         self.preset.setToolTip(tr("A usual size. The text grows with the width."))
         self.view.currentIndexChanged.connect(lambda _: self._viewed())
@@ -381,13 +388,13 @@ class FilmDialog(QDialog):
         steps.addWidget(self.begin, 1)
         steps.addWidget(QLabel(tr("to")))
         steps.addWidget(self.end, 1)
-        self.form.addRow(tr("S&teps:"), steps)
+        self.form.addRow(_label(tr("S&teps:"), self.begin), steps)
         pace = QHBoxLayout()
         pace.addWidget(self.frames, 1)
         pace.addWidget(QLabel(tr("at")))
         pace.addWidget(self.rate, 1)
         pace.addWidget(QLabel(tr("per second")))
-        self.form.addRow(tr("&Frames:"), pace)
+        self.form.addRow(_label(tr("&Frames:"), self.frames), pace)
         self.format = QComboBox()
         self.format.setAccessibleName(tr("Format"))
         self.format.setToolTip(tr("The kind of file."))
