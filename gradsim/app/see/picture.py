@@ -180,7 +180,8 @@ class PictureMenu(QMenu):
         self.addAction(tr("Save picture as PNG…"), self._png).setToolTip(tr("In a size that you choose."))
         self.addAction(tr("Save picture as SVG…"), self._svg).setToolTip(tr("Sharp at every size."))
         # Where the view stands in a window that makes pictures, in any size and theme.
-        key, window = getattr(view, "picture_key", ""), view.window()
+        key: str = getattr(view, "picture_key", "")
+        window: Any = view.window()
         if key and hasattr(window, "take_picture"):
             self.addAction(tr("Picture in any size and theme…"), lambda: window.take_picture(key)).setToolTip(
                 tr("With its title, names, axes and scale on one sheet.")

@@ -71,8 +71,8 @@ class _Choices(QWidget):
         self.view, self.preset, self.look = QComboBox(), QComboBox(), QComboBox()
         for key, title in views:
             self.view.addItem(title, key)
-        for text, size in SIZES:
-            self.preset.addItem(tr(text), size)
+        for text, pixels in SIZES:
+            self.preset.addItem(tr(text), pixels)
         for text, look in LOOKS:
             self.look.addItem(tr(text), look)
         self.wide, self.high = QSpinBox(), QSpinBox()

@@ -11,20 +11,20 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
+from gradsim.app.player import Watched
 from gradsim.app.session import Session
-from gradsim.app.state import ViewState
 from gradsim.engine.trainer import Trainer
 from gradsim.model.experiment import Experiment
 from gradsim.telemetry.playback import Playback
 from gradsim.telemetry.recorder import Recorder
-from gradsim.telemetry.recording import Layer, Recording
+from gradsim.telemetry.recording import Recording
 
 Question = Callable[[Trainer], Any]
 Ask = Callable[[Question, Callable[[Any], object], int | None], None]
 """Has a question answered of the moment behind a step (None is the latest): question, what gets the answer, step."""
 
 
-class Exhibit(QObject):
+class Exhibit(Watched):
     """A record and what is looked at.
 
     Args:
@@ -40,10 +40,6 @@ class Exhibit(QObject):
 
     document_changed = Signal(object)
     run_changed = Signal()
-    recorder_changed = Signal()
-    tick = Signal()
-    slow_tick = Signal()
-    failed = Signal(str)
 
     def __init__(
         self,
@@ -56,10 +52,16 @@ class Exhibit(QObject):
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self.experiment, self.recorder, self.upwards = experiment, recorder, upwards
-        self.row_uids = uids or tuple(f"row {row}" for row in range(len(recorder.layers)))
-        self.state = ViewState(self)
-        self.answer_to = ask
+        self._experiment, self.upwards, self.answer_to = experiment, upwards, ask
+        self._uids = uids or tuple(f"row {row}" for row in range(len(recorder.layers)))
+        self.playback = recorder if isinstance(recorder, Playback) else None
+        # Views read nothing of a recorder that a playback does not have.
+        self.recorder: Recorder = recorder  # type: ignore[assignment]
+
+    @property
+    def experiment(self) -> Experiment:
+        """What was trained."""
+        return self._experiment
 
     @classmethod
     def of(cls, session: Session, *, upwards: bool = True, recording: Recording | None = None) -> Exhibit:
@@ -89,10 +91,6 @@ class Exhibit(QObject):
         state.set_range(theirs.range)
         return made
 
-    def rows(self) -> tuple[Layer, ...]:
-        """The layers, one per row."""
-        return self.recorder.layers
-
     @property
     def step(self) -> int:
         """The step that is shown."""
@@ -104,8 +102,8 @@ class Exhibit(QObject):
 
     def show_until(self, step: int) -> None:
         """Shows the record as it was behind a step; only of a playback."""
-        assert isinstance(self.recorder, Playback)
-        self.recorder.show_until(step + 1)
+        assert self.playback is not None
+        self.playback.show_until(step + 1)
         self.tick.emit()
         self.tick.emit()
         self.slow_tick.emit()

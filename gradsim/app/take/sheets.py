@@ -79,12 +79,16 @@ class Overview(QWidget):
         self.heatmap, self.profile = Heatmap(session, axis, self.space), Profile(session, self.space)
         self.curves = _plain_curves(exhibit, axis)
         above, below = QHBoxLayout(), QHBoxLayout()
-        for row, parts in ((above, (self.heatmap, self.profile)), (below, (self.curves, QWidget()))):
+        rows: tuple[tuple[QHBoxLayout, tuple[QWidget, QWidget]], ...] = (
+            (above, (self.heatmap, self.profile)),
+            (below, (self.curves, QWidget())),
+        )
+        for row, parts in rows:
             row.setContentsMargins(0, 0, 0, 0)
             row.setSpacing(theme.px(6))
-            for part, share in zip(parts, (3, 1), strict=True):
+            for number, part in enumerate(parts):
                 part.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
-                row.addWidget(part, share)
+                row.addWidget(part, 1 if number else 3)
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)
         whole.addLayout(above, 3)
@@ -328,7 +332,7 @@ class Sheet(QWidget):
     def arrange(self) -> None:
         """Has everything lie where it belongs; within the theme of the sheet."""
         for _ in range(2):
-            QCoreApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest)  # type: ignore[arg-type]
+            QCoreApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest)
             self._lay_rows()
         self._write()
 
