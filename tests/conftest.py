@@ -6,6 +6,8 @@ import os
 
 # Before anything imports Qt: the suite must run on machines without a screen.
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+# The texts that tests expect are those of the source, also of the processes that tests start.
+os.environ["LC_ALL"] = "C.UTF-8"
 
 import threading
 import time

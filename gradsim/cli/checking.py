@@ -14,6 +14,7 @@ import click
 import numpy as np
 
 from gradsim import resources
+from gradsim.i18n import mark, tr
 
 FAILED = 1
 DTYPES = ("float32", "float64")
@@ -41,27 +42,30 @@ def check_installation() -> int:
     started = time.perf_counter()
     for name, check in _checks():
         try:
-            mark, text = "ok", check()
+            sign, text = "ok", check()
         except Skipped as reason:
-            mark, text = "skipped", str(reason)
+            sign, text = "skipped", str(reason)
         except Exception as error:
             # Whatever goes wrong in one check, the others say more about the installation.
             kind = "" if isinstance(error, Broken) else f"{type(error).__name__}: "
-            mark, text = "FAILED", f"{kind}{error}"
+            sign, text = "FAILED", f"{kind}{error}"
             broken += 1
-        click.echo(f"{mark:8}{name}: {text}")
+        click.echo(f"{sign:8}" + tr("{name}: {text}", name=tr(name), text=text))
     seconds = time.perf_counter() - started
-    click.echo(f"{'all checks passed' if not broken else f'{broken} FAILED'} ({seconds:.1f} s)")
+    if broken:
+        click.echo(tr("{n} FAILED ({seconds:.1f} s)", n=broken, seconds=seconds))
+    else:
+        click.echo(tr("all checks passed ({seconds:.1f} s)", seconds=seconds))
     return FAILED if broken else 0
 
 
 def _checks() -> Iterator[tuple[str, Check]]:
-    yield "kernels", _kernels
+    yield mark("kernels"), _kernels
     yield from _families()
-    yield "experiments", _experiments
+    yield mark("experiments"), _experiments
     # Last, because a Qt that does not fit ends the process.
-    yield "signals", lambda: _in_qt("signals")
-    yield "window", lambda: _in_qt("window")
+    yield mark("signals"), lambda: _in_qt("signals")
+    yield mark("window"), lambda: _in_qt("window")
 
 
 def _kernels() -> str:
@@ -71,15 +75,25 @@ def _kernels() -> str:
     made = kernels.warm_up(None, DTYPES)
     shipped = store.shipped()
     if shipped is None and getattr(sys, "frozen", False) and store.levels():
-        raise Broken(f"none are shipped for this processor ({', '.join(store.levels())}); {made} had to be compiled")
+        raise Broken(
+            tr(
+                "none are shipped for this processor ({levels}); {made} had to be compiled",
+                levels=", ".join(store.levels()),
+                made=made,
+            )
+        )
     if shipped is not None and made:
-        raise Broken(f"{made} of those for {shipped.name} are missing, as {operations.compiled[0]!r}")
-    origin = (
-        f"shipped for {shipped.name}"
-        if shipped is not None
-        else f"compiled for {store.processor()} ({made} of them now)"
-    )
-    return f"{count}, {origin}"
+        raise Broken(
+            tr(
+                "{made} of those for {level} are missing, as {name!r}",
+                made=made,
+                level=shipped.name,
+                name=operations.compiled[0],
+            )
+        )
+    if shipped is not None:
+        return tr("{n}, shipped for {level}", n=count, level=shipped.name)
+    return tr("{n}, compiled for {processor} ({made} of them now)", n=count, processor=store.processor(), made=made)
 
 
 def _families() -> Iterator[tuple[str, Check]]:
@@ -87,12 +101,12 @@ def _families() -> Iterator[tuple[str, Check]]:
     try:
         families: dict[str, list[dict[str, Any]]] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        message = f"{path} can't be read: {error}"
+        message = tr("{file} can't be read: {reason}", file=path, reason=error)
 
         def unreadable() -> str:
             raise Broken(message)
 
-        yield "golden numbers", unreadable
+        yield mark("golden numbers"), unreadable
         return
     for family, trainings in families.items():
         yield family, lambda trainings=trainings: _trainings(trainings)  # type: ignore[misc]
@@ -104,10 +118,18 @@ def _trainings(trainings: list[dict[str, Any]]) -> str:
         for dtype in DTYPES:
             far = _distance(training, dtype)
             if not far <= TOLERANCE[dtype]:
-                raise Broken(f"{training['name']} in {dtype} is {far:.1e} off, {TOLERANCE[dtype]:g} is allowed")
+                raise Broken(
+                    tr(
+                        "{training} in {dtype} is {far:.1e} off, {allowed:g} is allowed",
+                        training=training["name"],
+                        dtype=dtype,
+                        far=far,
+                        allowed=TOLERANCE[dtype],
+                    )
+                )
             furthest[dtype] = max(furthest[dtype], far)
     apart = ", ".join(f"{dtype} {far:.0e}" for dtype, far in furthest.items())
-    return f"{len(trainings)} trainings as they must be (furthest off: {apart})"
+    return tr("{n} trainings as they must be (furthest off: {apart})", n=len(trainings), apart=apart)
 
 
 def _distance(training: dict[str, Any], dtype: str) -> float:
@@ -133,18 +155,18 @@ def _experiments() -> str:
             raise Broken(f"{one.name}: {faults[0]}")
         trainer = Trainer(one.experiment)
         if len(trainer.advance(STEPS_OF_AN_EXPERIMENT)) != STEPS_OF_AN_EXPERIMENT:
-            raise Broken(f"{one.name}: does not train")
+            raise Broken(tr("{name}: does not train", name=one.name))
     if not everything:
-        raise Broken("there are none")
-    return f"{len(everything)} open and train"
+        raise Broken(tr("there are none"))
+    return tr("{n} open and train", n=len(everything))
 
 
 def _in_qt(name: str) -> str:
     if importlib.util.find_spec("PySide6") is None:
-        raise Skipped("PySide6 is not installed, so there is no window")
+        raise Skipped(tr("PySide6 is not installed, so there is no window"))
     try:
         # By name, because the window lies above the commands.
         checks = importlib.import_module("gradsim.app.checks")
     except ImportError as error:
-        raise Broken(f"{error}; gradsim doctor says what to type") from error
+        raise Broken(tr("{reason}; gradsim doctor says what to type", reason=error)) from error
     return str(getattr(checks, name)())

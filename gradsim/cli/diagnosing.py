@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gradsim.cli.main import EXIT_INTERRUPTED, cli
+from gradsim.i18n import mark, reason_of, tr
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -90,7 +91,7 @@ def diagnose_experiment(source: str, steps: int, settings: Sequence[str], *, as_
         from gradsim.nn.spec import Fault
 
         if settings:
-            return output.refuse(source, [Fault("--set", "a recording can't be changed", settings[0])])
+            return output.refuse(source, [Fault("--set", tr("a recording can't be changed"), settings[0])])
         recording = _recording(source)
         if recording is None:
             return output.BAD_INPUT
@@ -110,7 +111,7 @@ def diagnose_experiment(source: str, steps: int, settings: Sequence[str], *, as_
         click.echo(json.dumps(_content(recording, findings), ensure_ascii=False, indent=2))
         return 0
     console = output.console()
-    title = experiment.name if experiment is not None and experiment.name else source
+    title = tr(experiment.name) if experiment is not None and experiment.name else source
     _print_findings(console, title, recording, findings, experiment)
     return 0
 
@@ -124,9 +125,9 @@ def _recording(path: str) -> Recording | None:
     try:
         return Recording.load(path)
     except OSError as error:
-        output.refuse(path, [Fault("the file", f"can't be read: {error.strerror or error}", path)])
+        output.refuse(path, [Fault(tr("the file"), tr("can't be read: {reason}", reason=reason_of(error)), path)])
     except ValueError as error:
-        output.refuse(path, [Fault("the file", str(error), path)])
+        output.refuse(path, [Fault(tr("the file"), str(error), path)])
     return None
 
 
@@ -145,13 +146,25 @@ def _print_findings(
     from rich.padding import Padding
 
     console.print(title, style="bold")
-    console.print(f"Steps {recording.start} to {recording.stop - 1}, {len(recording.layers)} layers")
+    console.print(
+        tr(
+            "Steps {first} to {last}, {n} layers",
+            first=recording.start,
+            last=recording.stop - 1,
+            n=len(recording.layers),
+        )
+    )
     console.print()
     if not findings:
-        console.print("Nothing is wrong, as far as this recording shows.")
+        console.print(tr("Nothing is wrong, as far as this recording shows."))
     for finding in findings:
         console.print(f"{SIGNS[finding.severity]} {finding.title}", style="bold")
-        where = f"layers {_ranges(finding.rows)}, steps {finding.start} to {finding.stop - 1}"
+        where = tr(
+            "layers {rows}, steps {first} to {last}",
+            rows=_ranges(finding.rows),
+            first=finding.start,
+            last=finding.stop - 1,
+        )
         for line in (where, finding.student, finding.expert):
             console.print(Padding(line, (0, 0, 0, 2)))
         console.print()
@@ -162,9 +175,10 @@ def _print_findings(
     kinds = {finding.kind for finding in findings if finding.severity != "note"}
     fitting = [one for one in remedies.offers(experiment, findings) if one.applicable and one.remedy.treats & kinds]
     if fitting:
-        console.print("What may help (gradsim cure tries it):", style="bold")
+        console.print(tr("What may help (gradsim cure tries it):"), style="bold")
         for one in fitting:
-            console.print(Padding(f"{one.remedy.title}: {one.remedy.why}", (0, 0, 0, 2)))
+            words = tr("{remedy}: {why}", remedy=tr(one.remedy.title), why=tr(one.remedy.why))
+            console.print(Padding(words, (0, 0, 0, 2)))
 
 
 def _ranges(rows: Sequence[int]) -> str:
@@ -175,7 +189,8 @@ def _ranges(rows: Sequence[int]) -> str:
             found[-1][1:] = [row]
         else:
             found.append([row])
-    return ", ".join(str(one[0]) if len(one) == 1 else f"{one[0]} to {one[-1]}" for one in found) or "none"
+    words = [str(one[0]) if len(one) == 1 else tr("{first} to {last}", first=one[0], last=one[-1]) for one in found]
+    return tr(", ").join(words) or tr("none")
 
 
 # cure
@@ -193,7 +208,7 @@ def cure_experiment(
 
     experiment, faults = opened(source, settings)
     if path is not None and path.suffix != file.SUFFIX:
-        faults.append(Fault("--output", f"must end in {file.SUFFIX}", str(path)))
+        faults.append(Fault("--output", tr("must end in {endings}", endings=file.SUFFIX), str(path)))
     if experiment is None or faults:
         return output.refuse(source, faults)
     chosen = cures.candidates(experiment, pairs=pairs)
@@ -209,17 +224,20 @@ def cure_experiment(
         except KeyboardInterrupt:
             interrupted = True
     if not results:
-        sys.stderr.write("gradsim: interrupted before the first trial ended\n")
+        sys.stderr.write(tr("gradsim: interrupted before the first trial ended") + "\n")
         return EXIT_INTERRUPTED
     ranked = cures.ranked(results)
-    _print_ranks(experiment.name or source, ranked, len(chosen), steps)
+    _print_ranks(tr(experiment.name) or source, ranked, len(chosen), steps)
     best = ranked[0]
     if path is not None:
         try:
             file.save(path, best.candidate.experiment)
         except OSError as error:
-            return output.refuse(source, [Fault("--output", f"can't be written: {error.strerror or error}", str(path))])
-        sys.stderr.write(f"gradsim: {path} written: {best.candidate.title}\n")
+            return output.refuse(
+                source, [Fault("--output", tr("can't be written: {reason}", reason=reason_of(error)), str(path))]
+            )
+        message = tr("gradsim: {file} written: {cure}", file=path, cure=best.candidate.title)
+        sys.stderr.write(message + "\n")
     return EXIT_INTERRUPTED if interrupted else 0
 
 
@@ -237,9 +255,12 @@ def _bar(progress: bool) -> Iterator[Callable[[Any], None]]:
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=screen, transient=True) as bar:
         task = bar.add_task("", total=None)
-        yield lambda one: bar.update(
-            task, total=one.total, completed=one.done, description=f"{one.candidate.title}: step {one.step}"
-        )
+
+        def show(one: Any) -> None:
+            words = tr("{cure}: step {step}", cure=one.candidate.title, step=one.step)
+            bar.update(task, total=one.total, completed=one.done, description=words)
+
+        yield show
 
 
 def _print_ranks(title: str, ranked: Sequence[Result], wanted: int, steps: int) -> None:
@@ -247,17 +268,27 @@ def _print_ranks(title: str, ranked: Sequence[Result], wanted: int, steps: int) 
 
     console = output.console()
     console.print(title, style="bold")
-    console.print(f"{len(ranked)} of {wanted} trials of {steps} steps, from the same seed on the same batches:")
+    console.print(
+        tr(
+            "{done} of {all} trials of {steps} steps, from the same seed on the same batches:",
+            done=len(ranked),
+            all=wanted,
+            steps=steps,
+        )
+    )
     made = output.table(
         ("#", "right"),
-        ("cure", "left"),
-        ("loss", "right"),
-        ("accuracy", "right"),
-        ("health", "right"),
+        (mark("cure"), "left"),
+        (mark("loss"), "right"),
+        (mark("accuracy"), "right"),
+        (mark("health"), "right"),
         ("", "left"),
     )
     for number, result in enumerate(ranked, 1):
-        rest = f"broke at step {result.steps - 1}" if result.broke else ", ".join(one.title for one in result.findings)
+        if result.broke:
+            rest = tr("broke at step {step}", step=result.steps - 1)
+        else:
+            rest = tr(", ").join(one.title for one in result.findings)
         made.add_row(
             str(number),
             result.candidate.title,
@@ -270,7 +301,7 @@ def _print_ranks(title: str, ranked: Sequence[Result], wanted: int, steps: int) 
     as_it_is = next((result for result in ranked if not result.candidate.keys), None)
     if as_it_is is not None and ranked[0] is as_it_is:
         console.print()
-        console.print("Nothing that was tried does better than the experiment as it is.")
+        console.print(tr("Nothing that was tried does better than the experiment as it is."))
 
 
 # compare
@@ -283,12 +314,12 @@ def compare_experiments(sources: Sequence[str], steps: int) -> int:
 
     recordings = [Path(source).suffix == ".npz" for source in sources]
     if not 2 <= len(sources) <= 4:
-        message = "must be 2 to 4 experiments, or 2 recordings"
-        return output.refuse("the command", [Fault("EXPERIMENTS", message, len(sources))])
+        message = tr("must be 2 to 4 experiments, or 2 recordings")
+        return output.refuse(tr("the command"), [Fault("EXPERIMENTS", message, len(sources))])
     if any(recordings):
         if not all(recordings) or len(sources) != 2:
-            message = "recordings are compared in pairs, and not with experiments"
-            return output.refuse("the command", [Fault("EXPERIMENTS", message, ", ".join(sources))])
+            message = tr("recordings are compared in pairs, and not with experiments")
+            return output.refuse(tr("the command"), [Fault("EXPERIMENTS", message, ", ".join(sources))])
         return _compare_recordings(*sources)
     from gradsim.cli.opening import opened
     from gradsim.diagnose.twins import Twins
@@ -300,14 +331,14 @@ def compare_experiments(sources: Sequence[str], steps: int) -> int:
             return output.refuse(source, faults)
         experiments.append(experiment)
     twins = Twins(experiments)
-    names = [experiment.name or source for experiment, source in zip(experiments, sources, strict=True)]
+    names = [tr(experiment.name) or source for experiment, source in zip(experiments, sources, strict=True)]
     console = output.console()
     for number, found in enumerate(twins.differences, 1):
-        console.print(f"A against {'ABCD'[number]}:", style="bold")
+        console.print(tr("{first} against {second}:", first="A", second="ABCD"[number]), style="bold")
         _print_differences(console, twins, number)
         console.print()
         if not found.same_batches:
-            console.print("They don't see the same rows in each step, so chance is part of the difference.")
+            console.print(tr("They don't see the same rows in each step, so chance is part of the difference."))
             console.print()
     interrupted = False
     try:
@@ -325,11 +356,11 @@ def _print_differences(console: Console, twins: Any, number: int) -> None:
 
     found = twins.differences[number - 1]
     if not found:
-        console.print("  no difference")
+        console.print("  " + tr("no difference"))
         return
-    made = output.table(("where", "left"), ("what", "left"), ("A", "left"), ("ABCD"[number], "left"))
+    made = output.table((mark("where"), "left"), (mark("what"), "left"), ("A", "left"), ("ABCD"[number], "left"))
     for line in in_words(found, twins.trainers[0].stack, twins.trainers[number].stack):
-        made.add_row(line.where, line.what, line.first, line.second)
+        made.add_row(line.where, tr(line.what), line.first, line.second)
     console.print(made)
 
 
@@ -337,15 +368,15 @@ def _print_twins(console: Console, twins: Any, names: Sequence[str]) -> None:
     from gradsim.cli import output
     from gradsim.diagnose.findings import diagnose
 
-    console.print(f"After {twins.step} steps:", style="bold")
+    console.print(tr("After {n} steps:", n=twins.step), style="bold")
     made = output.table(
         ("", "left"),
-        ("experiment", "left"),
-        ("loss", "right"),
-        ("val. loss", "right"),
-        ("val. accuracy", "right"),
-        ("delta RMS, first", "right"),
-        ("last", "right"),
+        (mark("experiment"), "left"),
+        (mark("loss"), "right"),
+        (mark("val. loss"), "right"),
+        (mark("val. accuracy"), "right"),
+        (mark("delta RMS, first"), "right"),
+        (mark("last"), "right"),
     )
     made.columns[1].max_width = 40
     found: list[tuple[str, str]] = []
@@ -361,11 +392,11 @@ def _print_twins(console: Console, twins: Any, names: Sequence[str]) -> None:
             "" if math.isnan(reached.accuracy) else f"{reached.accuracy:.3f}",
             *(output.number(value) for value in (deltas[0], deltas[-1])),
         )
-        found.append((letter, ", ".join(one.title for one in diagnose(recording)) or "nothing"))
+        found.append((letter, tr(", ").join(one.title for one in diagnose(recording)) or tr("nothing")))
     console.print(made)
     console.print()
     for letter, words in found:
-        console.print(f"Findings in {letter}: {words}")
+        console.print(tr("Findings in {letter}: {findings}", letter=letter, findings=words))
 
 
 def _compare_recordings(first: str, second: str) -> int:
@@ -377,15 +408,17 @@ def _compare_recordings(first: str, second: str) -> int:
     console = output.console()
     found = a.compare(b)
     if not found:
-        console.print("They agree in every bit.")
+        console.print(tr("They agree in every bit."))
         return 0
     for words in found.layers:
-        console.print(f"Layers: {words}")
+        console.print(tr("Layers: {differences}", differences=words))
     if found.only_here or found.only_there:
-        console.print(f"Rows that only one has: A {found.only_here}, B {found.only_there}")
+        console.print(
+            tr("Rows that only one has: A {first}, B {second}", first=found.only_here, second=found.only_there)
+        )
     if found.first_differing_step is not None:
-        console.print(f"First difference: step {found.first_differing_step}")
-        made = output.table(("quantity", "left"), ("largest relative difference", "right"))
+        console.print(tr("First difference: step {step}", step=found.first_differing_step))
+        made = output.table((mark("quantity"), "left"), (mark("largest relative difference"), "right"))
         for key, value in sorted(found.relative.items(), key=lambda item: -item[1]):
             made.add_row(key, f"{value:.2e}")
         console.print(made)

@@ -17,6 +17,7 @@ import click
 import platformdirs
 
 import gradsim
+from gradsim.i18n import reason_of, tr, tr_n
 
 LACKING = 1
 PACKAGES = ("numpy", "numba", "llvmlite", "pydantic", "PySide6_Essentials", "pyqtgraph")
@@ -42,27 +43,22 @@ def examine() -> int:
     """Prints every finding; gives the exit code."""
     lacking = 0
     for line in findings():
-        mark = "ok" if not line.remedy else "LACKS" if line.needed else "note"
-        lacking += mark == "LACKS"
-        click.echo(f"{mark:6}{line.name}: {line.text}")
+        sign = "ok" if not line.remedy else "LACKS" if line.needed else "note"
+        lacking += sign == "LACKS"
+        click.echo(f"{sign:6}" + tr("{name}: {text}", name=line.name, text=line.text))
         if line.remedy:
             click.echo(f"{'':8}{line.remedy}")
-    click.echo(
-        "nothing is missing"
-        if not lacking
-        else "1 thing is missing"
-        if lacking == 1
-        else f"{lacking} things are missing"
-    )
+    click.echo(tr_n("{n} thing is missing", "{n} things are missing", lacking) if lacking else tr("nothing is missing"))
     return LACKING if lacking else 0
 
 
 def findings() -> Iterator[Line]:
     """Everything that is looked at, in the order of the output."""
-    frozen = ", bundled" if getattr(sys, "frozen", False) else ""
-    yield Line("gradsim", f"{gradsim.__version__} in {Path(gradsim.__file__).parent}")
+    frozen = ", " + tr("bundled") if getattr(sys, "frozen", False) else ""
+    folder = Path(gradsim.__file__).parent
+    yield Line("gradsim", tr("{version} in {folder}", version=gradsim.__version__, folder=folder))
     yield Line("Python", f"{platform.python_version()}{frozen}, {platform.platform()}")
-    yield Line("packages", ", ".join(f"{name} {_version(name)}" for name in PACKAGES))
+    yield Line(tr("packages"), ", ".join(f"{name} {_version(name)}" for name in PACKAGES))
     yield _processor()
     yield _kernels()
     yield from _folders()
@@ -73,39 +69,51 @@ def _version(name: str) -> str:
     try:
         return version(name)
     except PackageNotFoundError:
-        return "missing"
+        return tr("missing")
 
 
 def _processor() -> Line:
     from gradsim.engine import store
 
-    level = store.levels()[0] if store.levels() else "none of the levels that kernels are shipped for"
-    return Line("processor", f"{platform.machine()} {store.processor()}, {os.cpu_count()} threads, {level}")
+    level = store.levels()[0] if store.levels() else tr("none of the levels that kernels are shipped for")
+    words = tr(
+        "{machine} {processor}, {threads} threads, {level}",
+        machine=platform.machine(),
+        processor=store.processor(),
+        threads=os.cpu_count(),
+        level=level,
+    )
+    return Line(tr("processor"), words)
 
 
 def _kernels() -> Line:
     from gradsim.engine import kernels, store
 
+    name = tr("kernels")
     shipped = store.shipped()
     if shipped is not None:
-        return Line("kernels", f"shipped for {shipped.name}, in {shipped}")
+        return Line(name, tr("shipped for {level}, in {folder}", level=shipped.name, folder=shipped))
     folder = store.folders()[-1]
     if kernels.is_warm(("float32",)):
-        return Line("kernels", f"compiled, in {folder}")
+        return Line(name, tr("compiled, in {folder}", folder=folder))
     if store.writable():
-        return Line("kernels", f"will be compiled at the first start, into {folder}")
-    remedy = "make that folder writable, or name another one in the environment variable GRADSIM_KERNELS"
-    return Line("kernels", f"have to be compiled at every start, because {folder} can't be written", remedy)
+        return Line(name, tr("will be compiled at the first start, into {folder}", folder=folder))
+    remedy = tr("make that folder writable, or name another one in the environment variable GRADSIM_KERNELS")
+    words = tr("have to be compiled at every start, because {folder} can't be written", folder=folder)
+    return Line(name, words, remedy)
 
 
 def _folders() -> Iterator[Line]:
     for name, path in (
-        ("settings", platformdirs.user_config_path("gradsim", appauthor=False)),
-        ("autosaved experiments", platformdirs.user_state_path("gradsim", appauthor=False)),
+        (tr("settings"), platformdirs.user_config_path("gradsim", appauthor=False)),
+        (tr("autosaved experiments"), platformdirs.user_state_path("gradsim", appauthor=False)),
     ):
         problem = _unwritable(path)
-        remedy = f"gradsim forgets them when it ends; to keep them type: mkdir -p '{path}' && chmod u+rwx '{path}'"
-        yield Line(name, f"{path}{problem}", remedy if problem else "", needed=False)
+        remedy = tr(
+            "gradsim forgets them when it ends; to keep them type: mkdir -p '{folder}' && chmod u+rwx '{folder}'",
+            folder=path,
+        )
+        yield Line(name, problem or str(path), remedy if problem else "", needed=False)
 
 
 def _unwritable(path: Path) -> str:
@@ -115,13 +123,13 @@ def _unwritable(path: Path) -> str:
         with tempfile.TemporaryFile(dir=place):
             return ""
     except OSError as error:
-        return f" can't be written: {error.strerror or error}"
+        return tr("{folder} can't be written: {reason}", folder=path, reason=reason_of(error))
 
 
 def _window() -> Iterator[Line]:
     if importlib.util.find_spec("PySide6") is None:
-        remedy = "type: python -m pip install PySide6-Essentials pyqtgraph"
-        yield Line("window", "PySide6 is not installed; the commands work without it", remedy)
+        remedy = tr("type: {command}", command="python -m pip install PySide6-Essentials pyqtgraph")
+        yield Line(tr("window"), tr("PySide6 is not installed; the commands work without it"), remedy)
         return
     # By name, because the window lies above the commands.
     start = importlib.import_module("gradsim.app.start")
@@ -129,22 +137,26 @@ def _window() -> Iterator[Line]:
         missing = {library: package for library, package in start.LIBRARIES.items() if not start._loads(library)}
         if missing:
             packages = " ".join(missing.values())
-            remedy = f"on Debian or Ubuntu type: sudo apt-get install -y --no-install-recommends {packages}"
-            yield Line("system libraries", f"{', '.join(missing)} can't be loaded", remedy)
+            remedy = tr(
+                "on Debian or Ubuntu type: {command}",
+                command=f"sudo apt-get install -y --no-install-recommends {packages}",
+            )
+            yield Line(tr("system libraries"), tr("{names} can't be loaded", names=", ".join(missing)), remedy)
         else:
-            yield Line("system libraries", "all that the window needs")
+            yield Line(tr("system libraries"), tr("all that the window needs"))
         yield _display()
     try:
         importlib.import_module("PySide6.QtWidgets")
     except ImportError as error:
-        yield Line("window", f"Qt can't be loaded: {error}", "install the system libraries named above")
+        remedy = tr("install the system libraries named above")
+        yield Line(tr("window"), tr("Qt can't be loaded: {reason}", reason=error), remedy)
     else:
-        yield Line("window", "Qt can be loaded")
+        yield Line(tr("window"), tr("Qt can be loaded"))
 
 
 def _display() -> Line:
     chosen = [f"{name}={os.environ[name]}" for name in ("DISPLAY", "WAYLAND_DISPLAY") if os.environ.get(name)]
     if chosen:
-        return Line("display", ", ".join(chosen))
-    remedy = "start gradsim from a desktop; over ssh type: ssh -X; the commands need none: gradsim --help"
-    return Line("display", "none (DISPLAY and WAYLAND_DISPLAY are empty)", remedy, needed=False)
+        return Line(tr("display"), ", ".join(chosen))
+    remedy = tr("start gradsim from a desktop; over ssh type: ssh -X; the commands need none: gradsim --help")
+    return Line(tr("display"), tr("none (DISPLAY and WAYLAND_DISPLAY are empty)"), remedy, needed=False)

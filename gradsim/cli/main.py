@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 import click
 
 import gradsim
+from gradsim import i18n
+from gradsim.i18n import reason_of, tr
 
 EXIT_INTERRUPTED = 130
 """What shells say of a program that Ctrl-C ended."""
@@ -58,15 +61,15 @@ def _window(path: Path | None) -> None:
     if headless:
         # Qt would end the process by itself, with a message that helps nobody.
         click.echo(
-            "gradsim: there is no display for the window; the commands work without one: gradsim --help", err=True
+            tr("gradsim: there is no display for the window; the commands work without one: gradsim --help"), err=True
         )
         sys.exit(1)
     try:
         # By name, because the window lies above the commands: without Qt they work all the same.
         app = importlib.import_module("gradsim.app")
     except ImportError as error:
-        click.echo(f"gradsim: the window can't be opened: {error}", err=True)
-        click.echo("The commands work without it: gradsim --help", err=True)
+        click.echo(tr("gradsim: the window can't be opened: {reason}", reason=error), err=True)
+        click.echo(tr("The commands work without it: gradsim --help"), err=True)
         sys.exit(1)
     sys.exit(app.main([] if path is None else [str(path)]))
 
@@ -154,7 +157,7 @@ def schema(output: Path | None) -> None:
     try:
         file.write_atomically(output, published.text().encode("utf-8"))
     except OSError as error:
-        click.echo(f"gradsim: {output} can't be written: {error.strerror or error}", err=True)
+        click.echo(tr("gradsim: {file} can't be written: {reason}", file=output, reason=reason_of(error)), err=True)
         sys.exit(2)
 
 
@@ -181,7 +184,10 @@ def doctor() -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Runs the command line; ends the process."""
+    """Runs the command line in the language of the system; ends the process."""
+    # An installation without the catalogue of the system's language speaks English.
+    with contextlib.suppress(FileNotFoundError):
+        i18n.set_language(i18n.system_language())
     try:
         cli.main(arguments, prog_name="gradsim", standalone_mode=False)
     except click.exceptions.Exit as ended:

@@ -10,6 +10,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
+from gradsim.i18n import tr, tr_n
 from gradsim.model.faults import SHOWN
 from gradsim.nn.spec import Fault
 from gradsim.telemetry import MARKS, State, colour
@@ -30,20 +31,20 @@ def console(stderr: bool = False) -> Console:
 
 def refuse(what: str, faults: Sequence[Fault]) -> int:
     """Says on stderr everything that is wrong; gives the exit code."""
-    count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
-    lines = [f"gradsim: {what} can't be used: {count}"]
+    count = tr_n("{n} fault", "{n} faults", len(faults))
+    lines = [tr("gradsim: {what} can't be used: {count}", what=what, count=count)]
     lines += [f"  {fault}" for fault in faults[:SHOWN]]
     if len(faults) > SHOWN:
-        lines.append(f"  ... and {len(faults) - SHOWN} more")
+        lines.append("  " + tr("... and {n} more", n=len(faults) - SHOWN))
     sys.stderr.write("\n".join(lines) + "\n")
     return BAD_INPUT
 
 
 def table(*columns: tuple[str, str]) -> Table:
-    """A table with columns of (title, "left" or "right")."""
+    """A table with columns of (title, "left" or "right"); titles are as in the source and shown translated."""
     made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for title, side in columns:
-        made.add_column(title, justify="right" if side == "right" else "left", no_wrap=title not in WRAPPING)
+        made.add_column(tr(title), justify="right" if side == "right" else "left", no_wrap=title not in WRAPPING)
     return made
 
 
@@ -65,7 +66,7 @@ def state_text(state: State) -> Text:
     mark = MARKS[state]
     if state is State.NONE:
         return Text()
-    return painted(f"{mark.glyph} {state.value}", mark.index)
+    return painted(f"{mark.glyph} {tr(state.value)}", mark.index)
 
 
 def number(value: float) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gradsim.cli.main import cli
+from gradsim.i18n import reason_of, tr
 
 if TYPE_CHECKING:
     from gradsim.model import Experiment
@@ -56,26 +57,28 @@ def import_file(path: Path, output: Path | None) -> int:
     from gradsim.nn.spec import Fault
 
     if output is not None and output.suffix != file.SUFFIX:
-        return screen.refuse(str(path), [Fault("--output", f"must end in {file.SUFFIX}", str(output))])
+        return screen.refuse(
+            str(path), [Fault("--output", tr("must end in {endings}", endings=file.SUFFIX), str(output))]
+        )
     try:
         imported = importing.read_file(path)
         if output is None:
             click.echo(file.dumps(imported.experiment), nl=False)
         else:
             file.save(output, imported.experiment)
-            click.echo(f"gradsim: {output} written", err=True)
+            click.echo(tr("gradsim: {file} written", file=output), err=True)
     except FaultsError as error:
         return screen.refuse(str(path), error.faults)
     for note in imported.notes:
-        click.echo(f"gradsim: {path.name}: {note}", err=True)
+        click.echo(tr("gradsim: {place}: {message}", place=path.name, message=note), err=True)
     if imported.weights is not None and output is not None:
         beside = output.with_suffix(".weights.npz")
         try:
             arrays.save(beside, imported.experiment.stack(), imported.weights)
         except OSError as error:
-            message = f"can't be written: {error.strerror or error}"
+            message = tr("can't be written: {reason}", reason=reason_of(error))
             return screen.refuse(str(path), [Fault("--output", message, str(beside))])
-        click.echo(f"gradsim: {beside} written", err=True)
+        click.echo(tr("gradsim: {file} written", file=beside), err=True)
     return 0
 
 
@@ -90,7 +93,7 @@ def export_experiment(
 
     if output is None and (weights or with_data):
         option = "--weights" if weights else "--data"
-        message = f"must be given with {option}, which writes a file beside it"
+        message = tr("must be given with {option}, which writes a file beside it", option=option)
         return screen.refuse(source, [Fault("--output", message, MISSING)])
     try:
         experiment = api.find(source).experiment
@@ -98,7 +101,9 @@ def export_experiment(
     except FaultsError as error:
         return screen.refuse(source, error.faults)
     except OSError as error:
-        return screen.refuse(source, [Fault("--output", f"can't be written: {error.strerror or error}", str(output))])
+        return screen.refuse(
+            source, [Fault("--output", tr("can't be written: {reason}", reason=reason_of(error)), str(output))]
+        )
 
 
 def _write(
@@ -113,7 +118,7 @@ def _write(
             click.echo(text, nl=False)
         else:
             file.write_atomically(output, text.encode())
-            click.echo(f"gradsim: {output} written", err=True)
+            click.echo(tr("gradsim: {file} written", file=output), err=True)
         return 0
     writer = keras_script if form == "keras" else torch_script
     exported = writer.export(
@@ -124,10 +129,10 @@ def _write(
         arrays_name=f"{output.stem if output else 'arrays'}.npz",
     )
     for note in exported.notes:
-        click.echo(f"gradsim: {note}", err=True)
+        click.echo(tr("gradsim: {message}", message=note), err=True)
     if output is None:
         click.echo(exported.text, nl=False)
         return 0
     for path in exported.write(output):
-        click.echo(f"gradsim: {path} written", err=True)
+        click.echo(tr("gradsim: {file} written", file=path), err=True)
     return 0

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
@@ -20,6 +21,7 @@ from gradsim import api
 from gradsim.cli import output
 from gradsim.cli.main import EXIT_INTERRUPTED
 from gradsim.cli.opening import opened
+from gradsim.i18n import mark, reason_of, tr
 from gradsim.nn.spec import Fault
 from gradsim.telemetry import Recording, Special, classify, quantity
 
@@ -41,7 +43,7 @@ def run_experiment(
     """Runs an experiment, prints the table and writes the file; gives the exit code."""
     experiment, faults = opened(source, settings)
     if steps is not None and epochs is not None:
-        faults.append(Fault("--epochs", "must not be given together with --steps", epochs))
+        faults.append(Fault("--epochs", tr("must not be given together with --steps"), epochs))
     if path is not None:
         faults += writing_faults(path)
     if experiment is None or faults:
@@ -57,28 +59,29 @@ def run_experiment(
     seconds = time.perf_counter() - started
     recording = ended.recording
     if not len(recording):
-        sys.stderr.write("gradsim: interrupted before the first step; nothing was recorded\n")
+        sys.stderr.write(tr("gradsim: interrupted before the first step; nothing was recorded") + "\n")
         return EXIT_INTERRUPTED
     _report(output.console(), experiment.name or source, recording, seconds)
     if ended.interrupted:
-        sys.stderr.write(f"gradsim: interrupted after {recording.stop} steps; what was recorded is kept\n")
+        message = tr("gradsim: interrupted after {n} steps; what was recorded is kept", n=recording.stop)
+        sys.stderr.write(message + "\n")
     if path is not None:
         try:
             recording.to_csv(path) if path.suffix == ".csv" else recording.save(path)
         except OSError as error:
             return output.refuse(source, [_unwritable(path, error)])
-        sys.stderr.write(f"gradsim: {path} written\n")
+        sys.stderr.write(tr("gradsim: {file} written", file=path) + "\n")
     return EXIT_INTERRUPTED if ended.interrupted else 0
 
 
 def writing_faults(path: Path, suffixes: Sequence[str] = SUFFIXES) -> list[Fault]:
     """Whatever would keep the result from being written, known before the first step."""
     if path.suffix not in suffixes:
-        return [Fault("--output", f"must end in {' or '.join(suffixes)}", str(path))]
+        return [Fault("--output", tr("must end in {endings}", endings=tr(" or ").join(suffixes)), str(path))]
     if path.is_dir():
-        return [Fault("--output", "must be a file, and this is a folder", str(path))]
+        return [Fault("--output", tr("must be a file, and this is a folder"), str(path))]
     if path.exists() and not os.access(path, os.W_OK):
-        return [Fault("--output", "can't be written: the file is read-only", str(path))]
+        return [Fault("--output", tr("can't be written: the file is read-only"), str(path))]
     try:
         with tempfile.TemporaryFile(dir=path.absolute().parent):
             return []
@@ -87,7 +90,7 @@ def writing_faults(path: Path, suffixes: Sequence[str] = SUFFIXES) -> list[Fault
 
 
 def _unwritable(path: Path, error: OSError) -> Fault:
-    return Fault("--output", f"can't be written: {error.strerror or error}", str(path))
+    return Fault("--output", tr("can't be written: {reason}", reason=reason_of(error)), str(path))
 
 
 def compile_kernels(screen: Console, dtype: str, shown: bool) -> None:
@@ -97,13 +100,13 @@ def compile_kernels(screen: Console, dtype: str, shown: bool) -> None:
     if kernels.is_warm((dtype,)):
         return
     if not shown:
-        sys.stderr.write("gradsim: compiling (first run only)\n")
+        sys.stderr.write(tr("gradsim: compiling (first run only)") + "\n")
         kernels.warm_up(None, (dtype,))
         return
     with Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=screen, transient=True
     ) as bar:
-        task = bar.add_task("compiling (first run only)", total=None)
+        task = bar.add_task(tr("compiling (first run only)"), total=None)
         kernels.warm_up(lambda done, total: bar.update(task, completed=done, total=total), (dtype,))
 
 
@@ -114,31 +117,37 @@ def progress_bar(screen: Console, shown: bool) -> Iterator[api.Callback | None]:
         yield None
         return
     columns = (
-        TextColumn("training"),
+        TextColumn(tr("training")),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("loss {task.fields[loss]}"),
+        TextColumn("{task.fields[loss]}"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=screen, transient=True) as bar:
         task = bar.add_task("", total=None, loss="")
 
         def callback(progress: api.Progress) -> None:
-            bar.update(task, completed=progress.step, total=progress.steps, loss=f"{progress.loss:.4g}")
+            bar.update(
+                task, completed=progress.step, total=progress.steps, loss=tr("loss {loss:.4g}", loss=progress.loss)
+            )
 
         yield callback
 
 
-COLUMNS = (("delta_rms", "delta RMS"), ("gradient_rms", "gradient RMS"), ("update_ratio", "update/weight"))
+COLUMNS = (
+    ("delta_rms", mark("delta RMS")),
+    ("gradient_rms", mark("gradient RMS")),
+    ("update_ratio", mark("update/weight")),
+)
 
 
 def _report(console: Console, title: str, recording: Recording, seconds: float) -> None:
     made = output.table(
         ("#", "right"),
-        ("layer", "left"),
-        ("kind", "left"),
+        (mark("layer"), "left"),
+        (mark("kind"), "left"),
         *((words, "right") for _, words in COLUMNS),
-        ("state", "left"),
+        (mark("state"), "left"),
     )
     classes = {
         key: classify(
@@ -160,22 +169,33 @@ def _report(console: Console, title: str, recording: Recording, seconds: float) 
             output.state_text(row.state),
         )
     console.print(title, style="bold")
-    console.print(f"After step {recording.stop - 1}:")
+    console.print(tr("After step {step}:", step=recording.stop - 1))
     console.print(made)
     console.print()
     console.print(_outcome(recording, seconds))
     first = recording.first_nonfinite
     if first is not None:
         kind = {"nan": "NaN", "inf": "Inf"}[first.kind]
-        place = "the loss" if first.layer is None else f"{recording.layers[first.layer].name} ({first.quantity})"
-        console.print(f"First {kind}: step {first.step}, {place}")
+        place = tr("the loss")
+        if first.layer is not None:
+            name = recording.layers[first.layer].name
+            place = tr(PLACES[first.quantity], layer=name) if first.quantity in PLACES else name
+        console.print(tr("First {kind}: step {step}, {place}", kind=kind, step=first.step, place=place))
+
+
+PLACES = {
+    "activation": mark("{layer} (activation)"),
+    "delta": mark("{layer} (delta)"),
+    "gradient": mark("{layer} (gradient)"),
+    "weight": mark("{layer} (weight)"),
+}
 
 
 def _cell(value: float, index: int) -> Text:
     """A number on its colour. What is not finite is named: the number would be that of the finite rest."""
-    names = {Special.NAN: "NaN", Special.INFINITE: "Inf", Special.NONE: "", Special.FROZEN: "frozen"}
+    names = {Special.NAN: "NaN", Special.INFINITE: "Inf", Special.NONE: "", Special.FROZEN: tr("frozen")}
     text = names.get(Special(index), output.number(value)) if index in set(Special) else output.number(value)
-    return output.painted(text.rjust(8), index) if text else Text()
+    return output.painted(" " * (8 - cell_len(text)) + text, index) if text else Text()
 
 
 def _any(recording: Recording, columns: Sequence[str]) -> NDArray[np.bool_]:
@@ -184,13 +204,14 @@ def _any(recording: Recording, columns: Sequence[str]) -> NDArray[np.bool_]:
 
 def _outcome(recording: Recording, seconds: float) -> str:
     count = recording.stop - recording.start
+    loss = recording["loss"]
     words = [
-        f"{count:,} steps in {seconds:.1f} s",
-        f"loss {recording['loss'][0]:.4g} at first, {recording['loss'][-1]:.4g} at last",
+        tr("{n:,} steps in {seconds:.1f} s", n=count, seconds=seconds),
+        tr("loss {first:.4g} at first, {last:.4g} at last", first=loss[0], last=loss[-1]),
     ]
     validation = recording.validation
     if len(validation.step):
-        words.append(f"validation loss {validation.val_loss[-1]:.4g}")
+        words.append(tr("validation loss {loss:.4g}", loss=validation.val_loss[-1]))
         if validation.val_accuracy[-1] == validation.val_accuracy[-1]:
-            words.append(f"validation accuracy {validation.val_accuracy[-1]:.3f}")
-    return ", ".join(words)
+            words.append(tr("validation accuracy {accuracy:.3f}", accuracy=validation.val_accuracy[-1]))
+    return tr(", ").join(words)

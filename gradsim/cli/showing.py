@@ -11,12 +11,13 @@ from rich.console import Console
 from gradsim import api
 from gradsim.cli import output
 from gradsim.cli.opening import opened
+from gradsim.i18n import mark, tr
 from gradsim.model.problems import problems
 from gradsim.model.stack import Placed
 from gradsim.nn.layers import Shape
 from gradsim.nn.spec import fields_of, to_json
 
-SIGNS = {"impossible": "✗", "unwise": "!", "note": "i"}
+SIGNS = {"impossible": ("✗", mark("impossible")), "unwise": ("!", mark("unwise")), "note": ("i", mark("note"))}
 
 
 def show_experiment(source: str, settings: Sequence[str]) -> int:
@@ -25,9 +26,9 @@ def show_experiment(source: str, settings: Sequence[str]) -> int:
     if experiment is None or faults:
         return output.refuse(source, faults)
     console = output.console()
-    console.print(experiment.name or source, style="bold")
+    console.print(tr(experiment.name) or source, style="bold")
     if experiment.description:
-        console.print(experiment.description)
+        console.print(tr(experiment.description))
     console.print()
     _layers(console, experiment)
     _fields(console, experiment)
@@ -35,7 +36,9 @@ def show_experiment(source: str, settings: Sequence[str]) -> int:
     if found:
         console.print()
     for problem in found:
-        console.print(f"{SIGNS[problem.severity]} {problem.severity}: {problem.path}: {problem.message}")
+        sign, severity = SIGNS[problem.severity]
+        line = tr("{severity}: {place}: {message}", severity=tr(severity), place=problem.path, message=problem.message)
+        console.print(f"{sign} {line}")
     return 0
 
 
@@ -58,34 +61,45 @@ def _size(shape: Shape) -> str:
 def _layers(console: Console, experiment: api.Experiment) -> None:
     stack = experiment.stack()
     made = output.table(
-        ("#", "right"), ("layer", "left"), ("kind", "left"), ("output", "right"), ("parameters", "right"), ("", "left")
+        ("#", "right"),
+        (mark("layer"), "left"),
+        (mark("kind"), "left"),
+        (mark("output"), "right"),
+        (mark("parameters"), "right"),
+        ("", "left"),
     )
     skips = {start for start, _ in stack.residuals}
     for placed in stack.layers:
-        remarks = [] if placed.trainable or not placed.weights else ["frozen"]
+        remarks = [] if placed.trainable or not placed.weights else [tr("frozen")]
         if placed.index in skips:
-            remarks.append("residual block starts")
+            remarks.append(tr("residual block starts"))
         made.add_row(
             str(placed.index),
             placed.name,
             kind_of(placed),
             _size(placed.output_shape),
             f"{placed.parameters:,}",
-            ", ".join(remarks),
+            tr(", ").join(remarks),
         )
     console.print(made)
     trained = sum(weight.size for placed, weight in stack.weights() if placed.trainable and not weight.is_state)
     console.print()
     console.print(
-        f"{len(stack.layers)} layers, {stack.parameters:,} parameters ({trained:,} trained), "
-        f"input {_size(stack.input_shape)}"
+        tr(
+            "{layers} layers, {parameters:,} parameters ({trained:,} trained), input {shape}",
+            layers=len(stack.layers),
+            parameters=stack.parameters,
+            trained=trained,
+            shape=_size(stack.input_shape),
+        )
     )
 
 
 def _fields(console: Console, experiment: api.Experiment) -> None:
     for view in fields_of(type(experiment)):
         if view.name not in ("layers", "name", "description"):
-            console.print(f"{view.title}: {_words(to_json(getattr(experiment, view.name)))}")
+            value = _words(to_json(getattr(experiment, view.name)))
+            console.print(tr("{field}: {value}", field=tr(view.title), value=value))
 
 
 def _words(value: Any) -> str:

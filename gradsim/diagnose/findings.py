@@ -544,11 +544,11 @@ def _before_breaking(e: Evidence) -> Window | None:
     return window if len(window) else None
 
 
-_ARRAYS = {
-    "activation": mark("activation"),
-    "delta": mark("delta"),
-    "gradient": mark("gradient"),
-    "weight": mark("weight"),
+_PLACES = {
+    "activation": mark("the activation of {layer}"),
+    "delta": mark("the delta of {layer}"),
+    "gradient": mark("the gradient of {layer}"),
+    "weight": mark("the weight of {layer}"),
 }
 
 
@@ -566,15 +566,10 @@ def _nonfinite(e: Evidence, definition: Definition) -> Iterator[Finding]:
     if first is None:
         return
     kind = {"nan": "NaN", "inf": "Inf"}[first.kind]
-    place = (
-        tr("the loss")
-        if first.layer is None
-        else tr(
-            "the {array} of {layer}",
-            array=tr(_ARRAYS.get(first.quantity, first.quantity)),
-            layer=e.layers[first.layer].name,
-        )
-    )
+    place = tr("the loss")
+    if first.layer is not None:
+        name = e.layers[first.layer].name
+        place = tr(_PLACES[first.quantity], layer=name) if first.quantity in _PLACES else name
     rows = range(len(e.layers)) if first.layer is None else [first.layer]
     values = {"kind": kind, "step": first.step, "place": place}
     if first.step > e.start:

@@ -29,6 +29,7 @@ import threadpoolctl
 from gradsim.data import DataError
 from gradsim.engine import kernels
 from gradsim.engine.trainer import Chunk, Snapshot, Trainer
+from gradsim.i18n import tr
 from gradsim.model import file
 from gradsim.model.experiment import Experiment
 from gradsim.model.faults import FaultsError
@@ -520,7 +521,7 @@ class Runner:
         expected = isinstance(error, (FaultsError, StackError, DataError, MemoryError))
         message = str(error) or type(error).__name__
         if isinstance(error, MemoryError):
-            message = "there is not enough memory for this stack: use fewer units, layers or rows in a batch"
+            message = tr("there is not enough memory for this stack: use fewer units, layers or rows in a batch")
         details = "" if expected else "".join(traceback.format_exception(error))
         self._publish()
         self._emit(Failure(self._run, message, details))
@@ -571,7 +572,7 @@ class Runner:
         self._emit(Prepared(run, tuple(tracks)))
 
     def _compile(self, dtypes: tuple[str, ...]) -> None:
-        what = "Compiling the engine, on the first start only"
+        what = tr("Compiling the engine, on the first start only")
 
         def progress(done: int, total: int) -> None:
             self._emit(Progress(what, done, total))
@@ -877,7 +878,7 @@ class Runner:
                     lane.snapshots.add(trainer.snapshot())
                 if keep and time.perf_counter() - started > TELL_SECONDS:
                     told = True
-                    self._emit(Progress("Computing again", trainer.step - first, step - first))
+                    self._emit(Progress(tr("Computing again"), trainer.step - first, step - first))
                 yield
         finally:
             trainer.stop_on_nonfinite = stop

@@ -17,6 +17,7 @@ from gradsim.engine.layout import COLUMNS, WORTH_SHARING, Context, Figures
 from gradsim.engine.memory import Array, Region
 from gradsim.engine.plan import Operation, Plan
 from gradsim.engine.team import Team
+from gradsim.i18n import tr
 from gradsim.model.experiment import Experiment
 from gradsim.nn import optimizers
 from gradsim.nn.spec import Fault
@@ -477,4 +478,4 @@ class Trainer:
 
 def _not_flat(shape: tuple[int, ...]) -> Fault:
     sizes = " x ".join(map(str, shape))
-    return Fault("layers", "must end in a flat row of outputs: add Flatten and Dense", sizes)
+    return Fault("layers", tr("must end in a flat row of outputs: add Flatten and Dense"), sizes)

@@ -35,7 +35,16 @@ class FaultsError(ValueError):
 
 
 class PathError(ValueError):
-    """A text is no path, as in ``layers[3].units``."""
+    """A text is no path, as in ``layers[3].units``.
+
+    Attributes:
+        allowed: What must be there.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.allowed = tr("must be a path as in layers[3].units or optimizer.learning_rate")
+        received = repr(text) if text else tr("nothing")
+        super().__init__(tr("{message} (received {value})", message=self.allowed, value=received))
 
 
 _PART = re.compile(r"\.?([A-Za-z_][A-Za-z0-9_]*)|\[(\d{1,9})\]")
@@ -54,13 +63,11 @@ def parse_path(text: str) -> Parts:
         # A dot stands before every name but the first.
         dotted = text.startswith(".", position)
         if match is None or (match[1] is not None and dotted == (position == 0)):
-            raise PathError(
-                tr("must be a path as in layers[3].units or optimizer.learning_rate (received {text!r})", text=text)
-            )
+            raise PathError(text)
         parts.append(match[1] if match[1] is not None else int(match[2]))
         position = match.end()
     if not parts:
-        raise PathError(tr("must be a path as in layers[3].units or optimizer.learning_rate (received nothing)"))
+        raise PathError(text)
     return tuple(parts)
 
 

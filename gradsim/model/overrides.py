@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from gradsim.i18n import tr
 from gradsim.model.experiment import Experiment
 from gradsim.model.faults import PathError, field_names, near, parse_path
 from gradsim.nn.spec import MISSING, REGISTRIES, Fault, FieldView, Spec, fields_of, path_text, to_json
@@ -37,7 +38,7 @@ def apply(content: dict[str, Any], settings: Iterable[str]) -> list[Fault]:
         try:
             path, equals, value = setting.partition("=")
             if not equals:
-                raise SettingError(Fault("--set", "must be PATH=VALUE, as in layers[3].units=50", setting))
+                raise SettingError(Fault("--set", tr("must be PATH=VALUE, as in layers[3].units=50"), setting))
             assign(content, path.strip(), value.strip())
         except SettingError as error:
             faults.append(error.fault)
@@ -59,7 +60,7 @@ def _put(content: dict[str, Any], path: str, made: Callable[[bool], Any]) -> Non
     try:
         parts = parse_path(path)
     except PathError as error:
-        raise SettingError(Fault("--set", str(error).split(" (received")[0], path)) from None
+        raise SettingError(Fault("--set", error.allowed, path)) from None
     node: Any = content
     cls: type[Spec] | None = Experiment
     kind = ""
@@ -68,20 +69,22 @@ def _put(content: dict[str, Any], path: str, made: Callable[[bool], Any]) -> Non
         view: FieldView | None = None
         if isinstance(part, int):
             if not isinstance(node, list):
-                raise SettingError(Fault(here or "--set", "is no list, so nothing in it has a number", f"[{part}]"))
+                raise SettingError(Fault(here or "--set", tr("is no list, so nothing in it has a number"), f"[{part}]"))
             if part >= len(node):
                 allowed = (
-                    f"must be from {here}[0] to {here}[{len(node) - 1}]" if node else f"there is nothing in {here}"
+                    tr("must be from {place}[0] to {place}[{last}]", place=here, last=len(node) - 1)
+                    if node
+                    else tr("there is nothing in {place}", place=here)
                 )
                 raise SettingError(Fault(path_text(parts[: number + 1]), allowed, part))
             child = node[part]
         else:
             if not isinstance(node, dict) or cls is None:
-                raise SettingError(Fault(path_text(parts[: number + 1]), f"{here} has no fields", part))
+                raise SettingError(Fault(path_text(parts[: number + 1]), tr("{place} has no fields", place=here), part))
             view = next((view for view in fields_of(cls) if view.name == part and not view.hidden), None)
             if view is None:
                 names = field_names(cls)
-                message = f"is not a field here; must be one of {', '.join(names)}{near(part, names)}"
+                message = tr("is not a field here; must be one of {names}", names=", ".join(names)) + near(part, names)
                 raise SettingError(Fault(path_text(parts[: number + 1]), message, part))
             kind = "dataset" if cls is Experiment and part == "data" else view.kind
             child = node.get(part, MISSING if view.default is MISSING else to_json(view.default))

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from gradsim.i18n import tr
 from gradsim.telemetry import quantities as q
 from gradsim.telemetry.recording import STEP_COUNTS, FirstNonfinite, Layer, Recording
 
@@ -43,8 +44,10 @@ class RecordingFileError(ValueError):
     """A file that is no recording: names the member, what is allowed and what was received."""
 
     def __init__(self, path: str | Path, member: str | None, allowed: str, received: str) -> None:
-        where = f"{path}: member {member!r}" if member else str(path)
-        super().__init__(f"{where}: allowed is {allowed}; received {received}")
+        where = tr("{file}: member {name!r}", file=path, name=member) if member else str(path)
+        super().__init__(
+            tr("{place}: allowed is {allowed}; received {value}", place=where, allowed=allowed, value=received)
+        )
         self.member, self.allowed, self.received = member, allowed, received
 
 
@@ -135,16 +138,16 @@ class _Reader:
         self.path, self.archive = path, archive
         infos = archive.infolist()
         if len(infos) > MEMBER_LIMIT:
-            raise self.error(None, f"at most {MEMBER_LIMIT} members", str(len(infos)))
+            raise self.error(None, tr("at most {limit} members", limit=MEMBER_LIMIT), str(len(infos)))
         self.members: dict[str, zipfile.ZipInfo] = {}
         for info in infos:
             name = info.filename.removesuffix(".npy")
             if name in self.members:
-                raise self.error(name, "each member once", "two of the same name")
+                raise self.error(name, tr("each member once"), tr("two of the same name"))
             self.members[name] = info
         total = sum(info.file_size for info in infos)
         if total > limit:
-            raise self.error(None, f"at most {limit} bytes when unpacked", f"{total} bytes")
+            raise self.error(None, tr("at most {limit} bytes when unpacked", limit=limit), tr("{n} bytes", n=total))
 
     def error(self, member: str | None, allowed: str, received: object) -> RecordingFileError:
         words = str(received)
@@ -161,11 +164,12 @@ class _Reader:
         limit: int | None = None,
     ) -> NDArray[Any]:
         """Read one array of one of ``dtypes`` and of ``shape`` (None: any length; no shape: any)."""
-        allowed = " or ".join(dtypes)
+        allowed = tr(" or ").join(dtypes)
         if shape is not None:
-            allowed += f" of shape ({', '.join('any' if n is None else str(n) for n in shape)})"
+            sizes = ", ".join(tr("any") if n is None else str(n) for n in shape)
+            allowed = tr("{dtype} of shape ({sizes})", dtype=allowed, sizes=sizes)
         if member not in self.members:
-            raise self.error(member, allowed, "no such member")
+            raise self.error(member, allowed, tr("no such member"))
         info = self.members[member]
         try:
             with self.archive.open(info) as stream:
@@ -175,13 +179,13 @@ class _Reader:
                 elif version == (2, 0):
                     found, fortran, dtype = npy.read_array_header_2_0(stream)
                 else:
-                    raise self.error(member, "an .npy array of version 1.0 or 2.0", version)
+                    raise self.error(member, tr("an .npy array of version 1.0 or 2.0"), version)
                 named = dtype.name if dtype.isnative or dtype.itemsize == 1 else str(dtype)
                 fits = shape is None or (
                     len(shape) == len(found)
                     and all(want is None or want == got for want, got in zip(shape, found, strict=True))
                 )
-                received = f"{named} of shape {found}"
+                received = tr("{dtype} of shape {shape}", dtype=named, shape=found)
                 if named not in dtypes or not fits or any(n < 0 for n in found):
                     raise self.error(member, allowed, received)
                 size = dtype.itemsize
@@ -190,16 +194,17 @@ class _Reader:
                 # The header may promise more than the archive holds: believe neither, and read only what
                 # both say.
                 if size > info.file_size or (limit is not None and size > limit):
-                    raise self.error(member, f"at most {min(info.file_size, limit or info.file_size)} bytes", received)
+                    most = min(info.file_size, limit or info.file_size)
+                    raise self.error(member, tr("at most {limit} bytes", limit=most), received)
                 data = bytearray(size)
                 view, at = memoryview(data), 0
                 while at < size:
                     got = stream.readinto(view[at : at + 2**20])  # type: ignore[attr-defined]
                     if not got:
-                        raise self.error(member, f"{size} bytes of numbers", f"{at} bytes")
+                        raise self.error(member, tr("{n} bytes of numbers", n=size), tr("{n} bytes", n=at))
                     at += got
                 if stream.read(1):
-                    raise self.error(member, f"{size} bytes of numbers", "more")
+                    raise self.error(member, tr("{n} bytes of numbers", n=size), tr("more"))
         except RecordingFileError:
             raise
         except (
@@ -216,7 +221,7 @@ class _Reader:
             SyntaxError,
             UnicodeDecodeError,
         ) as problem:
-            raise self.error(member, allowed, f"something unreadable ({problem})") from problem
+            raise self.error(member, allowed, tr("something unreadable ({reason})", reason=problem)) from problem
         array: NDArray[Any] = np.frombuffer(data, dtype).reshape(found, order="F" if fortran else "C")
         return array
 
@@ -227,7 +232,9 @@ def load(path: str | Path, *, limit_bytes: int) -> Recording:
     try:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError) as problem:
-        raise RecordingFileError(path, None, "an .npz archive", f"something else ({problem})") from problem
+        raise RecordingFileError(
+            path, None, tr("an .npz archive"), tr("something else ({reason})", reason=problem)
+        ) from problem
     with archive:
         return _read(_Reader(path, archive, limit_bytes))
 
@@ -241,12 +248,16 @@ def _check_directory(path: str | Path) -> None:
         tail = stream.read(length)
     at = tail.rfind(b"PK\x05\x06")
     if at < 0 or len(tail) < at + 22:
-        raise RecordingFileError(path, None, "an .npz archive", "something else (no list of members)")
+        raise RecordingFileError(path, None, tr("an .npz archive"), tr("something else (no list of members)"))
     members, size = struct.unpack_from("<HL", tail, at + 10)
     # 0xFFFF members means that a zip64 record tells the true number, and no recording has as many.
     if members >= MEMBER_LIMIT - 1 or size > DIRECTORY_LIMIT:
-        allowed = f"a list of less than {MEMBER_LIMIT - 1} members in at most {DIRECTORY_LIMIT} bytes"
-        raise RecordingFileError(path, None, allowed, f"{members} members in {size} bytes")
+        allowed = tr(
+            "a list of less than {members} members in at most {bytes} bytes",
+            members=MEMBER_LIMIT - 1,
+            bytes=DIRECTORY_LIMIT,
+        )
+        raise RecordingFileError(path, None, allowed, tr("{n} members in {bytes} bytes", n=members, bytes=size))
 
 
 def _read(reader: _Reader) -> Recording:
@@ -254,13 +265,15 @@ def _read(reader: _Reader) -> Recording:
     try:
         header = json.loads(text.decode())
     except (ValueError, RecursionError) as problem:
-        raise reader.error("recording", "JSON", f"something else ({problem})") from problem
+        raise reader.error("recording", "JSON", tr("something else ({reason})", reason=problem)) from problem
     fields = _Fields(reader, header)
     if fields.get("format", str) != FORMAT:
-        raise reader.error("recording", f"format {FORMAT!r}", repr(header["format"]))
+        raise reader.error("recording", tr("format {name!r}", name=FORMAT), repr(header["format"]))
     version = fields.get("version", int)
     if version != VERSION:
-        raise reader.error("recording", f"version {VERSION}", f"version {version}, made by another gradsim")
+        raise reader.error(
+            "recording", tr("version {n}", n=VERSION), tr("version {n}, made by another gradsim", n=version)
+        )
     layers = [_layer(reader, index, entry) for index, entry in enumerate(fields.get("layers", list))]
     rows, coarse, every = (fields.count("rows"), fields.count("coarse_rows"), fields.count("every"))
     if coarse > rows or every < 1:
@@ -269,9 +282,9 @@ def _read(reader: _Reader) -> Recording:
     strides = reader.array("strides", ("int64",), (rows,))
     # Bounded, so that no sum of a step and a stride can overflow.
     if rows and (steps.min() < 0 or steps.max() > 2**60 or strides.min() < 1 or strides.max() > 2**60):
-        raise reader.error("steps", "0 to 2**60, in strides of 1 to 2**60", "others")
+        raise reader.error("steps", tr("0 to 2**60, in strides of 1 to 2**60"), tr("others"))
     if np.any(steps[1:] < steps[:-1] + strides[:-1]):
-        raise reader.error("steps", "rows in order of time that do not overlap", "others")
+        raise reader.error("steps", tr("rows in order of time that do not overlap"), tr("others"))
     width = len(layers)
     shapes: dict[str, tuple[int, ...]] = dict.fromkeys((*q.LAYER_COLUMNS, *_derived()), (width,))
     shapes |= dict.fromkeys((*q.STEP_COLUMNS, *STEP_COUNTS), ())
@@ -283,12 +296,12 @@ def _read(reader: _Reader) -> Recording:
     low = {key: column(f"{key}.minimum", key, coarse) for key in _measured() if f"{key}.minimum" in reader}
     high = {key: column(f"{key}.maximum", key, coarse) for key in _measured() if f"{key}.maximum" in reader}
     if not all(key in mean for key in ("loss", "gradient_norm")):
-        raise reader.error("gradient_norm", "a recording with loss and gradient_norm", "one without")
+        raise reader.error("gradient_norm", tr("a recording with loss and gradient_norm"), tr("one without"))
     if low.keys() != high.keys():
-        raise reader.error(None, "KEY.minimum together with KEY.maximum", "one without the other")
+        raise reader.error(None, tr("KEY.minimum together with KEY.maximum"), tr("one without the other"))
     validation = reader.array("validation", ("float64",), (None, 3))
     if not np.all(np.abs(validation[:, 0]) <= 2**60):
-        raise reader.error("validation", "steps up to 2**60", "others")
+        raise reader.error("validation", tr("steps up to 2**60"), tr("others"))
     weights = fields.get("weights", dict)
     recording = Recording(
         layers,
@@ -316,7 +329,7 @@ class _Fields:
 
     def __init__(self, reader: _Reader, header: object) -> None:
         if not isinstance(header, dict):
-            raise reader.error("recording", "a JSON object", type(header).__name__)
+            raise reader.error("recording", tr("a JSON object"), type(header).__name__)
         self.reader, self.header = reader, header
 
     def get(self, name: str, *kinds: type | None) -> Any:

@@ -23,6 +23,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from gradsim.i18n import tr
+
 Floats = NDArray[np.float64]
 Scope = Literal["layer", "step"]
 
@@ -132,12 +134,17 @@ class Quantity:
         used = thresholds or self.thresholds
         parts = []
         if used.vanishing is not None:
-            parts.append(f"below {used.vanishing:g} = vanishing")
+            parts.append(tr("below {limit:g} = vanishing", limit=used.vanishing))
         if used.exploding is not None:
-            parts.append(f"above {used.exploding:g} = exploding")
+            parts.append(tr("above {limit:g} = exploding", limit=used.exploding))
         if not parts:
-            return f"{self.title}: {used.low:g} to {used.high:g}, no threshold."
-        return f"{self.title}: {', '.join(parts)}, about {used.neutral:g} = healthy."
+            return tr("{title}: {low:g} to {high:g}, no threshold.", title=tr(self.title), low=used.low, high=used.high)
+        return tr(
+            "{title}: {limits}, about {neutral:g} = healthy.",
+            title=tr(self.title),
+            limits=tr(", ").join(parts),
+            neutral=used.neutral,
+        )
 
 
 _REGISTRY: dict[str, Quantity] = {}

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from gradsim.i18n import tr
 from gradsim.telemetry import quantities as q
 from gradsim.telemetry.classes import State, state
 from gradsim.telemetry.columns import Columns, Pool, grid
@@ -594,13 +595,22 @@ def find_nonfinite(counts: Floats, loss: Floats) -> tuple[int, FirstNonfinite] |
 
 def _layer_differences(mine: Sequence[Layer], its: Sequence[Layer]) -> tuple[str, ...]:
     if len(mine) != len(its):
-        return (f"{len(mine)} layers against {len(its)}",)
+        return (tr("{n} layers against {other}", n=len(mine), other=len(its)),)
     words = []
     for index, (a, b) in enumerate(zip(mine, its, strict=True)):
         for name in ("name", "type", "shape", "parameters", "weight_size", "trainable", "repeat"):
             ours, theirs = getattr(a, name), getattr(b, name)
             if ours != theirs:
-                words.append(f"layer {index} ({a.name}): {name} {ours} against {theirs}")
+                words.append(
+                    tr(
+                        "layer {row} ({layer}): {field} {first} against {second}",
+                        row=index,
+                        layer=a.name,
+                        field=name,
+                        first=ours,
+                        second=theirs,
+                    )
+                )
     return tuple(words)
 
 
