@@ -8,6 +8,7 @@ import os
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 # The texts that tests expect are those of the source, also of the processes that tests start.
 os.environ["LC_ALL"] = "C.UTF-8"
+os.environ.pop("LANGUAGE", None)
 
 import threading
 import time
@@ -15,12 +16,21 @@ from collections.abc import Iterator
 
 import pytest
 
+from gradsim import i18n
+
 THREAD_GRACE_SECONDS = 2.0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Slow tests last, so that a fault the fast ones can find shows early."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+
+
+@pytest.fixture(autouse=True)
+def in_english() -> Iterator[None]:
+    """Whatever a test spoke, the next one hears English."""
+    yield
+    i18n.set_language(i18n.SOURCE)
 
 
 def running_threads() -> set[threading.Thread]:

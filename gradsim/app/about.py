@@ -48,9 +48,9 @@ def licence(about: metadata.PackageMetadata) -> str:
 
 
 def texts() -> str:
-    """The licence texts of the data that come along."""
+    """The licence texts of the data and fonts that come along."""
     parts = []
-    for path in sorted(resources.resource("data").glob("*.LICENSE.txt")):
+    for path in sorted(resources.root().glob("*/*.LICENSE.txt")):
         parts.append(f"{path.name.removesuffix('.LICENSE.txt')}\n\n{path.read_text(encoding='utf-8').strip()}")
     return ("\n\n" + "-" * 60 + "\n\n").join(parts)
 
@@ -78,7 +78,7 @@ class AboutDialog(QDialog):
         )
         text.setWordWrap(True)
         pages = QTabWidget(self)
-        for name, content in ((tr("Versions"), report()), (tr("Licences of the data"), texts())):
+        for name, content in ((tr("Versions"), report()), (tr("Licences of data and fonts"), texts())):
             page = QPlainTextEdit(content, self)
             page.setReadOnly(True)
             page.setAccessibleName(name)

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QAction, QKeySequence
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QMenu
 
-from gradsim.app import icons, theme
+from gradsim.app import icons, language, theme
 from gradsim.app.build import verbs as building
 from gradsim.app.settings import Settings
 from gradsim.i18n import tr
@@ -30,6 +31,7 @@ MENUS = {
     "present": "&Lessons",
     "help": "&Help",
 }
+SUBMENUS = {"language": "&Language"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Verb:
         tooltip: One plain sentence.
         function: Does it; gets the window.
         menu: One of ``MENUS``.
+        submenu: One of ``SUBMENUS`` that it stands in, or "".
         section: Verbs of one section stand together.
         icon: Name of its picture, or "".
         checked: For something that is on or off: which.
@@ -59,6 +62,7 @@ class Verb:
     icon: str = ""
     checked: Callable[[MainWindow], bool] | None = None
     possible: Callable[[MainWindow], bool] | None = None
+    submenu: str = ""
 
     @property
     def words(self) -> str:
@@ -68,6 +72,8 @@ class Verb:
 
 def plain(text: str) -> str:
     """A menu text as it is read."""
+    # Languages without Latin letters name the key behind the text: 文件(&F).
+    text = re.sub(r"\s*\(&\w\)", "", text)
     return text.replace("&&", "\0").replace("&", "").replace("\0", "&").rstrip(".…")
 
 
@@ -405,6 +411,22 @@ def _view_verbs() -> Iterable[Verb]:
             "theme",
             checked=functools.partial(_has_theme, choice),
         )
+    for choice, text, tip in (
+        (language.SYSTEM, "Language of the &system", "What the desktop is set to, if it is one of these."),
+        ("en", "&English", "Every text in English."),
+        ("zh_CN", "简体中文 (&C)", "Every text in Simplified Chinese."),
+    ):
+        yield Verb(
+            f"view.language_{choice}",
+            text,
+            (),
+            tip,
+            functools.partial(_choose_language, choice),
+            "view",
+            "language",
+            checked=functools.partial(_has_language, choice),
+            submenu="language",
+        )
     yield Verb(
         "view.upwards",
         "Input at the &bottom",
@@ -558,6 +580,15 @@ def _presents(window: MainWindow) -> bool:
     return window.presenter.on
 
 
+def _choose_language(choice: str, window: MainWindow) -> None:
+    if not _has_language(choice, window):
+        window.language_wanted.emit(choice)
+
+
+def _has_language(choice: str, window: MainWindow) -> bool:
+    return window.settings.language == choice
+
+
 def _help_verbs() -> Iterable[Verb]:
     yield Verb(
         "help.palette",
@@ -691,12 +722,17 @@ class Actions(QObject):
         shown = QKeySequence(keys[0]).toString(QKeySequence.SequenceFormat.NativeText) if keys else ""
         action.setToolTip(f"{tr(verb.tooltip)} ({shown})" if shown else tr(verb.tooltip))
 
-    def fill_menu(self, menu: QWidget, key: str) -> None:
+    def fill_menu(self, menu: QMenu, key: str) -> None:
         """Adds the actions of a menu, a line between its sections."""
         last = None
+        inner: dict[str, QMenu] = {}
         for verb in VERBS:
-            if verb.menu == key:
-                if last is not None and verb.section != last:
-                    menu.addSeparator()  # type: ignore[attr-defined]
-                menu.addAction(self._actions[verb.name])
-                last = verb.section
+            if verb.menu != key:
+                continue
+            if last is not None and verb.section != last:
+                menu.addSeparator()
+            last = verb.section
+            if verb.submenu and verb.submenu not in inner:
+                inner[verb.submenu] = menu.addMenu(tr(SUBMENUS[verb.submenu]))
+                inner[verb.submenu].setToolTipsVisible(True)
+            inner.get(verb.submenu, menu).addAction(self._actions[verb.name])

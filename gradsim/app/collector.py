@@ -30,6 +30,7 @@ class Collector(QObject):
 
     def settle(self) -> None:
         """Collects everything once, and takes what is left for permanent."""
+        gc.unfreeze()
         gc.collect()
         gc.freeze()
 

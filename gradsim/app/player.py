@@ -56,6 +56,12 @@ class SlowTick:
         self._beats[self._connected * 4 % TEXT_FRAMES].now.connect(receiver)
         self._connected += 1
 
+    def disconnect(self) -> None:
+        """Calls nobody any more."""
+        for beat in self._beats:
+            _silence(beat)
+        self._connected = 0
+
     def frame(self) -> None:
         """Another frame: the receivers whose turn it is are called."""
         self._frame = (self._frame + 1) % TEXT_FRAMES
@@ -65,6 +71,20 @@ class SlowTick:
         """Calls all of them."""
         for beat in self._beats:
             beat.now.emit()
+
+
+_OF_QT = QObject().metaObject().methodCount()
+"""How many signals and slots every object has."""
+
+
+def _silence(sender: QObject) -> None:
+    about = sender.metaObject()
+    for number in range(_OF_QT, about.methodCount()):
+        method = about.method(number)
+        name = bytes(method.name().data()).decode()
+        # What is private is between a run and its thread.
+        if sender.isSignalConnected(method) and not name.startswith("_"):
+            getattr(sender, name).disconnect()
 
 
 class Watched(QObject):
@@ -146,6 +166,12 @@ class Watched(QObject):
         self.stack, self.recorder = stack, recorder
         self._uids = () if stack is None else tuple(placed.layer.uid for placed in stack.layers)
         self.recorder_changed.emit()
+
+    def leave_views(self) -> None:
+        """Nobody hears of this run any more: its views go. Those that come after them connect themselves."""
+        self.slow_tick.disconnect()
+        _silence(self)
+        _silence(self.state)
 
     def select_row(self, row: int) -> None:
         """Selects the layer that a row stands for."""
@@ -239,6 +265,10 @@ class Player(Watched):
     def phase(self) -> Phase | None:
         """Where slow motion stands within a step, and what that step has measured so far."""
         return self.status.phase
+
+    def leave_views(self) -> None:
+        super().leave_views()
+        self._answers.clear()
 
     # -- running -------------------------------------------------------------------------------------
 

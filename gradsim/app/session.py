@@ -76,6 +76,11 @@ class Session(Player):
         """False if the experiment holds something impossible."""
         return not any(problem.severity == "impossible" for problem in self.problems)
 
+    def leave_views(self) -> None:
+        super().leave_views()
+        # Their words are in the language of before.
+        self._problems = None
+
     # -- running -------------------------------------------------------------------------------------
 
     def start(self, *, play: bool = False, weights: Sequence[Any] | None = None) -> None:

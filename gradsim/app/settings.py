@@ -96,6 +96,15 @@ class Settings:
             kept[name] = key
         self.set("keys/shortcuts", kept)
 
+    @property
+    def language(self) -> str:
+        """Code of the language that the user chose; "system" at first."""
+        return str(self.get("view/language", "system"))
+
+    def set_language(self, choice: str) -> None:
+        """Keeps it."""
+        self.set("view/language", choice)
+
     def thresholds(self) -> dict[str, Thresholds]:
         """The colour scales that the user set."""
         found: dict[str, Thresholds] = {}

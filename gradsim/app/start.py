@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import sys
@@ -54,9 +55,9 @@ def _run(argv: list[str], probe: _Display) -> int:
 
     from gradsim.app import theme
     from gradsim.app.collector import Collector
+    from gradsim.app.program import Program
     from gradsim.app.session import Session
     from gradsim.app.settings import Settings, folder, state_folder
-    from gradsim.app.window import MainWindow
     from gradsim.model import bundled
 
     collector = Collector(app)
@@ -64,16 +65,19 @@ def _run(argv: list[str], probe: _Display) -> int:
     theme.install(app)
     settings.apply_theme()
     session = Session(bundled.load(EXAMPLE))
-    window = MainWindow(session, settings, state_folder())
+    program = Program(session, settings, state_folder())
+    window = program.window
     window.show()
     opened = bool(argv) and window.files.open(Path(argv[0]), play=True, asked=True)
     if not opened:
         session.start(play=True)
     QTimer.singleShot(0, window, window.offer_recovery)
-    QTimer.singleShot(SETTLE_MS, collector, collector.settle)
+    settle = functools.partial(QTimer.singleShot, SETTLE_MS, collector, collector.settle)
+    settle()
+    program.window_changed.connect(settle)
     # Python hears of a signal when it runs next, which the collector's timer sees to.
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: window.close())
+        signal.signal(number, lambda *_: program.window.close())
     code = app.exec()
     collector.stop()
     return code

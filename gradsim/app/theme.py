@@ -17,6 +17,7 @@ from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QFontDatabase, QGuiApplication, QPalette
 from PySide6.QtWidgets import QApplication, QStyleFactory
 
+from gradsim.resources import resource
 from gradsim.telemetry import palette
 from gradsim.telemetry.classes import MARKS, State
 
@@ -248,6 +249,7 @@ class _Themes(QObject):
         self.presenting: int | None = None
         self.base_points = 0.0
         self.family = ""
+        self.further: list[str] = []
 
     def chosen(self) -> Theme:
         if self.choice != "system":
@@ -385,6 +387,28 @@ def install(app: QApplication) -> None:
     apply()
 
 
+CHINESE = "gradsim Sans SC"
+"""The font that comes along for Chinese, so that no system shows boxes."""
+
+
+def use_script(script: Literal["latin", "chinese"]) -> None:
+    """Has characters at hand that the system's font may lack; takes effect where fonts are made from now on."""
+    wanted = [CHINESE] if script == "chinese" else []
+    if wanted == _themes.further:
+        return
+    if wanted:
+        load_chinese()
+    _themes.further = wanted
+    apply()
+
+
+def load_chinese() -> None:
+    """Makes the Chinese font known; every text that lacks a character finds it there."""
+    if CHINESE not in QFontDatabase.families():
+        for style in ("regular", "bold"):
+            QFontDatabase.addApplicationFont(str(resource(f"fonts/gradsim-sans-sc-{style}.otf")))
+
+
 def apply() -> None:
     """Sets palette, font and style sheet of the application, if there is one, and tells everybody."""
     app = QApplication.instance()
@@ -393,6 +417,8 @@ def apply() -> None:
         if not _themes.base_points:
             _themes.base_points = 10.0
         whole = QFont(app.font())
+        # What is Latin stays in the system's own font.
+        whole.setFamilies([_themes.family or whole.family(), *_themes.further])
         whole.setPointSizeF(_points())
         app.setFont(whole)
         app.setPalette(qpalette(used))

@@ -6,7 +6,7 @@ import functools
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QEvent, QObject, Qt, QTimer
+from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
 from PySide6.QtGui import (
     QCloseEvent,
     QDragEnterEvent,
@@ -139,11 +139,16 @@ class LeftColumn(QWidget):
 class MainWindow(QMainWindow):
     """A window with one experiment.
 
+    Signals:
+        language_wanted: The user chose another language, one of ``language.CHOICES``: the window is to be built anew.
+
     Args:
         session: What is shown; the window closes it.
         settings: What is remembered.
         autosave: Folder for autosaved experiments.
     """
+
+    language_wanted = Signal(str)
 
     def __init__(self, session: Session, settings: Settings, autosave: Path) -> None:
         super().__init__()
@@ -610,6 +615,29 @@ class MainWindow(QMainWindow):
         settings.keep_theme()
         settings.sync()
 
+    def part(self) -> None:
+        """Gives the session up to a window that takes its place; this one only has to be deleted."""
+        self._keep()
+        self.files.close()
+        self._remove_filter()
+        self.session.setParent(None)
+        self.session.leave_views()
+
+    def take_up(self, before: MainWindow) -> None:
+        """Goes on where the window before stood, with what is not kept in the settings."""
+        self.resize(before.size())
+        for uid in before.cards.faces.unfolded:
+            self.cards.set_folded(uid, False)
+        self.files.autosave()
+        if self.session.first_nonfinite is not None:
+            self._on_diverged(self.session.first_nonfinite)
+        self._on_run()
+
+    def _remove_filter(self) -> None:
+        application = QApplication.instance()
+        if application is not None:
+            application.removeEventFilter(self)
+
     # Events
 
     def showEvent(self, event: QShowEvent) -> None:
@@ -626,9 +654,7 @@ class MainWindow(QMainWindow):
         self.presenter.leave()
         self._keep()
         self.files.close()
-        application = QApplication.instance()
-        if application is not None:
-            application.removeEventFilter(self)
+        self._remove_filter()
         # Out of sight at once; the thread ends within the chunk it computes.
         self.hide()
         self.session.close()

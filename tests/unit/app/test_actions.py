@@ -33,7 +33,8 @@ def test_that_no_two_verbs_have_the_same_name_or_key() -> None:
 
 @pytest.mark.parametrize("menu", MENUS)
 def test_that_no_two_entries_of_a_menu_share_a_mnemonic(menu: str) -> None:
-    letters = Counter(verb.text[verb.text.index("&") + 1].lower() for verb in VERBS if verb.menu == menu)
+    entries = [verb for verb in VERBS if verb.menu == menu]
+    letters = Counter((verb.submenu, verb.text[verb.text.index("&") + 1].lower()) for verb in entries)
     # An edit menu has more entries than good letters; elsewhere one letter is one entry.
     assert menu == "edit" or [letter for letter, count in letters.items() if count > 1] == []
 
