@@ -438,6 +438,26 @@ def _view_verbs() -> Iterable[Verb]:
         checked=lambda w: w.cards.upwards,
     )
     yield Verb(
+        "view.findings",
+        "&Outlines of findings",
+        ("Ctrl+Shift+O",),
+        "Draw what is wrong on the heatmap, where it happened.",
+        lambda w: w.diagnosis.toggle_outlines(),
+        "view",
+        "overlays",
+        checked=lambda w: w.diagnosis.outlined,
+    )
+    yield Verb(
+        "view.theory",
+        "&Theory beside measurement",
+        ("Ctrl+Shift+T",),
+        "Show what theory expects before the first step: a dashed curve over the profile, a factor on each card.",
+        lambda w: w.diagnosis.toggle_theory(),
+        "view",
+        "overlays",
+        checked=lambda w: w.diagnosis.theory_shown,
+    )
+    yield Verb(
         "view.palette",
         "Palette of la&yers",
         ("Ctrl+2",),

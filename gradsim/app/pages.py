@@ -122,8 +122,17 @@ class Pages(QWidget):
         return self.stack.currentIndex()
 
     def titles(self) -> list[str]:
-        """The texts of all pages."""
-        return [self.group.button(number).text() for number in range(self.stack.count())]
+        """The texts of all pages, without their badges."""
+        return [self.group.button(number).accessibleName() for number in range(self.stack.count())]
+
+    def set_badge(self, page: QWidget, badge: str) -> None:
+        """A few characters behind the text of a page: how many things there are to read; "" for none."""
+        button = self.group.button(self.stack.indexOf(page))
+        text = f"{button.accessibleName()} {badge}".strip()
+        if button.text() != text:
+            button.setText(text)
+            self._flow.invalidate()
+            self._bar.setFixedHeight(self._flow.heightForWidth(self.width()))
 
     @property
     def bar(self) -> QWidget:

@@ -36,6 +36,7 @@ class Session(Player):
 
     Attributes:
         document: The open experiment with its history; change it by :meth:`edit` or :meth:`apply`.
+        weights_given: Whether the present run began with given weights, not with those drawn from the seed.
     """
 
     document_changed = Signal(object)
@@ -53,6 +54,7 @@ class Session(Player):
     ) -> None:
         super().__init__(parent, recorder_bytes=recorder_bytes, checkpoint_bytes=checkpoint_bytes)
         self.document = Document(experiment or Experiment())
+        self.weights_given = False
         self._problems: tuple[Problem, ...] | None = None
         self.document.changed.connect(self._on_change)
         self.document.saved.connect(lambda _: self.saved_changed.emit())
@@ -93,6 +95,7 @@ class Session(Player):
         self.state.set_cursor(None)
         self.first_nonfinite = None
         self.failure = ""
+        self.weights_given = weights is not None
         self._answers.clear()
         self._intent = play
         self._preparing = self.startable

@@ -44,6 +44,7 @@ from gradsim.app.build.inspector import Inspector
 from gradsim.app.build.palette import Palette
 from gradsim.app.build.run_panel import RunPanel
 from gradsim.app.command_palette import Command, CommandPalette
+from gradsim.app.diagnosis.room import Diagnosis
 from gradsim.app.files import Files
 from gradsim.app.pages import Pages
 from gradsim.app.present.presenter import Presenter
@@ -170,7 +171,9 @@ class MainWindow(QMainWindow):
         self.side = Pages()
         self.side.setAccessibleName(tr("Side panel"))
         self.inspector, self.run_panel = Inspector(session), RunPanel(session)
+        self.diagnosis = Diagnosis(session, self.stage, self.cards, settings, self._show_tab, self)
         for page, text, tip in (
+            *self.diagnosis.pages(),
             (self.inspector, tr("Inspector"), tr("All fields of the selected layers")),
             (self.run_panel, tr("Run"), tr("Data, loss, optimizer, learning rate, clipping, batches")),
             (Inside(session), tr("Inside"), tr("Weights, gradients and activations of the selected layer")),
@@ -305,6 +308,7 @@ class MainWindow(QMainWindow):
         self.presenter.changed.connect(self.actions_.refresh)
         self.cards.panel_wanted.connect(self._show_run_panel)
         self.cards.inspector_wanted.connect(self.show_inspector)
+        self.diagnosis.watching.changed.connect(self._renew_badge)
         theme.changed.connect(self._on_theme)
         application = QApplication.instance()
         if application is not None:
@@ -332,6 +336,10 @@ class MainWindow(QMainWindow):
                 topic="impossible",
                 stays=True,
             )
+
+    def _renew_badge(self) -> None:
+        found = [seen for seen in self.diagnosis.watching.findings if seen.finding.severity != "note"]
+        self.side.set_badge(self.diagnosis.findings, f"({len(found)})" if found else "")
 
     def _on_progress(self, what: str, done: int, total: int) -> None:
         if total:
@@ -484,6 +492,8 @@ class MainWindow(QMainWindow):
             if not quantity.counts:
                 show = functools.partial(self.session.state.set_quantity, quantity.key)
                 found.append(Command(tr(quantity.title), tr("Show"), "", tr(quantity.help), True, show))
+        for text, tip, can, cure in self.diagnosis.cure_commands():
+            found.append(Command(text, tr("Cures"), "", tip, can, cure))
         for kind in nn_layers.registry:
             add = functools.partial(building.add, self.session, kind)
             found.append(
@@ -619,6 +629,7 @@ class MainWindow(QMainWindow):
         """Gives the session up to a window that takes its place; this one only has to be deleted."""
         self._keep()
         self.files.close()
+        self.diagnosis.close()
         self._remove_filter()
         self.session.setParent(None)
         self.session.leave_views()
@@ -657,6 +668,7 @@ class MainWindow(QMainWindow):
         self._remove_filter()
         # Out of sight at once; the thread ends within the chunk it computes.
         self.hide()
+        self.diagnosis.close()
         self.session.close()
         event.accept()
 

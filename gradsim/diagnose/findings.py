@@ -126,11 +126,12 @@ def definitions() -> tuple[Definition, ...]:
     return tuple(definition for definition, _ in RULES.values())
 
 
-def diagnose(source: Source) -> tuple[Finding, ...]:
+def diagnose(source: Source, between: Callable[[], object] | None = None) -> tuple[Finding, ...]:
     """Everything that a recording, or a run that is still going on, shows to be wrong; the worst first.
 
     Args:
         source: A :class:`gradsim.telemetry.Recording`, or a :class:`gradsim.telemetry.Recorder` at any moment.
+        between: Called between two rules; what it raises ends the diagnosis.
     """
     if not source.stop or not source.layers:
         return ()
@@ -139,7 +140,11 @@ def diagnose(source: Source) -> tuple[Finding, ...]:
         evidence = Evidence(source)
         if not len(evidence):
             return ()
-        found = [finding for definition, check in RULES.values() for finding in check(evidence, definition)]
+        found: list[Finding] = []
+        for definition, check in RULES.values():
+            found += check(evidence, definition)
+            if between is not None:
+                between()
     return tuple(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity)))
 
 

@@ -7,7 +7,7 @@ owns the geometry of the rows: the pictures beside it follow its :class:`RowSpac
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, QRectF, QSize, Qt, QTimer, Signal
@@ -151,6 +151,13 @@ class CardsColumn(QAbstractScrollArea):
         if density != self._density:
             self._density = density
             self._arrange()
+
+    def show_factors(self, factors: Mapping[str, str], told: Callable[[str], str] | None) -> None:
+        """What theory says of the layers: each one's factor in a few characters, and all of it in words."""
+        if factors != self.faces.factors:
+            self.faces.factors = dict(factors)
+            self.viewport().update()
+        self.faces.told = told
 
     def set_folded(self, uid: str, folded: bool) -> None:
         """Folds a group, or shows what is in it."""

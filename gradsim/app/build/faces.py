@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -108,6 +108,8 @@ class Faces:
         current: The card that has the keyboard.
         focused: True if the column has it.
         drop: Where a dragged layer would go, or None.
+        factors: What each layer multiplies the gradient by on its way down, in a few characters, by uid.
+        told: Gives what theory says of a layer in words, or None.
     """
 
     def __init__(self, session: Session, upwards: bool) -> None:
@@ -125,6 +127,8 @@ class Faces:
         self.current = ""
         self.focused = False
         self.drop: DropPlace | None = None
+        self.factors: dict[str, str] = {}
+        self.told: Callable[[str], str] | None = None
 
     @property
     def arrangement(self) -> Arrangement:
@@ -452,6 +456,10 @@ class Faces:
             parts.append(f"\u2192 {shape_text(info.after)}")
         if info.parameters:
             parts.append(weights_text(info.parameters))
+        inner = sole_layer(item)
+        if factor := self.factors.get(item.uid if inner is None else inner.uid):
+            # On a group it is what there is room for.
+            parts = [factor] if is_group(item) else [*parts, factor]
         return name, " \u00b7 ".join(parts)
 
     def fold_rect(self, item: Item) -> QRectF | None:
@@ -637,6 +645,9 @@ class Faces:
             lines.append(f"{name} {right}".strip())
             if item.layer is not None:
                 lines.append(tr(type(item.layer).summary()))
+                inner = sole_layer(item)
+                if self.told is not None and (said := self.told(item.uid if inner is None else inner.uid)):
+                    lines.append(said)
         elif item.kind == "empty":
             lines.append(tr("A group needs at least one layer: drop one here, or add one from the palette."))
         if self.now is not None and row is not None and row < len(self.now.values):

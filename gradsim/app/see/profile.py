@@ -64,6 +64,8 @@ class Shape(pg.GraphicsObject):
             self._theory(painter, plot.centres, plot.prediction)
         if plot.title:
             self._title(painter, width, top)
+        if plot.theory_note:
+            self._note(painter, width, top + room)
 
     def zones(self, painter: QPainter, across: float, low: float, width: float, top: float, room: float) -> None:
         plot, look = self.plot, theme.current()
@@ -125,6 +127,24 @@ class Shape(pg.GraphicsObject):
         for part in self.pieces(middle, y):
             if part.stop - part.start > 1:
                 painter.drawPolyline(polyline(middle[part], y[part]))
+
+    def _note(self, painter: QPainter, width: float, bottom: float) -> None:
+        """Below the rows: what the dashed line is."""
+        plot, look = self.plot, theme.current()
+        painter.setFont(theme.font("small"))
+        metrics = QFontMetricsF(painter.font())
+        sample = theme.px(22) if plot.prediction is not None else 0
+        box = QRectF(0, bottom - metrics.height() - theme.px(2), width, metrics.height() + theme.px(2))
+        text = metrics.elidedText(plot.theory_note, Qt.TextElideMode.ElideRight, width - sample - theme.px(14))
+        box.setWidth(min(width, metrics.horizontalAdvance(text) + sample + theme.px(14)))
+        painter.fillRect(box, faded(look.plot, 215))
+        if sample:
+            painter.setPen(pen(look.curve("theory"), theme.line_width(1.1), Qt.PenStyle.DashLine))
+            painter.drawLine(
+                QPointF(theme.px(4), box.center().y()), QPointF(theme.px(4) + sample - theme.px(4), box.center().y())
+            )
+        painter.setPen(QColor(look.text))
+        painter.drawText(box.adjusted(sample + theme.px(5), 0, 0, 0), Qt.AlignmentFlag.AlignVCenter, text)
 
     def _points(self, painter: QPainter, y: Floats) -> None:
         plot, look, found = self.plot, theme.current(), self.plot.found
@@ -236,6 +256,7 @@ class Profile(Plot):
         self.limits = (0.0, 1.0)
         self.found: Found | None = None
         self.prediction: tuple[Floats, Floats, Floats] | None = None
+        self.theory_note = ""
         self.bottom = Axis("bottom", decades=True)
         super().__init__(bottom=self.bottom, parent=parent)
         self.box.invertY(True)
@@ -268,14 +289,18 @@ class Profile(Plot):
         """The quantity that is shown."""
         return quantity(self.key)
 
-    def set_prediction(self, low: Floats | None, middle: Floats | None = None, high: Floats | None = None) -> None:
+    def set_prediction(
+        self, low: Floats | None, middle: Floats | None = None, high: Floats | None = None, note: str = ""
+    ) -> None:
         """What theory expects of each row, in the quantity's own unit; None takes it away.
 
         Args:
             low: Lower end of its band, shape ``(rows,)``; NaN where nothing is known.
             middle: The expected value.
             high: Upper end of its band.
+            note: A few words on it, or on why there is none; they stand below the rows.
         """
+        self.theory_note = note
         if low is None or middle is None or high is None:
             self.prediction = None
         else:

@@ -1,0 +1,1 @@
+"""What is wrong, why, and which cure works, in the window: findings, theory beside measurement, remedies, trials."""

@@ -1,0 +1,172 @@
+"""Findings drawn on the heatmap where they happened: an outline around layers and steps, with glyph and title."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import pyqtgraph as pg
+from PySide6.QtCore import QPointF, QRectF, QSizeF, Qt
+from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QTransform
+
+from gradsim.app import theme
+from gradsim.app.diagnosis.findings_page import GLYPHS, severity_colour
+from gradsim.app.diagnosis.watching import Seen, Watching
+from gradsim.app.see.heatmap import Heatmap
+from gradsim.app.see.plots import faded, pen
+from gradsim.diagnose import Place
+from gradsim.i18n import tr
+
+NEAR = 3.0
+"""Pixels within which two outlines would lie on each other; the later one is drawn inside of the earlier."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Outline:
+    """One rectangle, in pixels from the upper left corner of the picture."""
+
+    seen: Seen
+    rect: QRectF
+    first: bool
+    """Whether it is the first one of its finding: that one has the badge."""
+
+
+class Outlines(pg.GraphicsObject):
+    """Lies over the cells of a heatmap.
+
+    Args:
+        heatmap: Where the rows and steps lie.
+        watching: What is found, and which finding is looked at. A note is drawn only while it is looked at.
+    """
+
+    def __init__(self, heatmap: Heatmap, watching: Watching) -> None:
+        super().__init__()
+        self.heatmap, self.watching = heatmap, watching
+        self.setZValue(5)
+        heatmap.addItem(self, ignoreBounds=True)
+        watching.changed.connect(self.update)
+        watching.selected_changed.connect(self.update)
+        heatmap.rows_moved.connect(self.update)
+        heatmap.axis.changed.connect(self.update)
+        theme.changed.connect(self.update)
+
+    def boundingRect(self) -> QRectF:
+        return QRectF(self.heatmap.box.viewRect())
+
+    def viewRangeChanged(self) -> None:
+        self.prepareGeometryChange()
+
+    def shown(self) -> list[Outline]:
+        """The rectangles that reach into the picture, the one that is looked at last."""
+        selected = self.watching.selected
+        found = [
+            outline
+            for seen in self.watching.findings
+            if seen.finding.severity != "note" or seen == selected
+            for outline in self._of(seen)
+        ]
+        return sorted(found, key=lambda outline: outline.seen == selected)
+
+    def _of(self, seen: Seen) -> Iterator[Outline]:
+        first = True
+        for place in seen.finding.places:
+            rect = self.rect(place)
+            if rect is not None:
+                yield Outline(seen, rect, first)
+                first = False
+
+    def rect(self, place: Place) -> QRectF | None:
+        """Where a place lies in the picture, cut to it; None where it lies outside."""
+        heatmap = self.heatmap
+        start, stop = heatmap.axis.shown
+        scale = heatmap.box.width() / max(stop - start, 1e-9)
+        spans = [
+            span
+            for row in (place.first_row, place.last_row)
+            if (span := heatmap.rows.span(row)) is not None
+        ]  # fmt: skip
+        if not spans:
+            return None
+        top = min(span[0] for span in spans) - heatmap.top()
+        bottom = max(span[0] + span[1] for span in spans) - heatmap.top()
+        left, right = (place.start - start) * scale, (place.stop - start) * scale
+        # One step of many is narrower than a pixel, and must be seen all the same.
+        right = max(right, left + 3.0)
+        rect = QRectF(left, top, right - left, bottom - top)
+        view = QRectF(0, 0, heatmap.box.width(), heatmap.room())
+        cut = rect.intersected(view.adjusted(-4, -4, 4, 4))
+        return cut if cut.width() > 0 and cut.height() > 0 and rect.intersects(view) else None
+
+    def paint(self, painter: QPainter, *_: Any) -> None:
+        outlines = self.shown()
+        if not outlines:
+            return
+        heatmap, look = self.heatmap, theme.current()
+        start, stop = heatmap.axis.shown
+        scale = heatmap.box.width() / max(stop - start, 1e-9)
+        # From here on a unit is a pixel, from the upper left corner of the picture.
+        to_pixels = QTransform(1 / scale, 0, 0, 1, start, heatmap.top())
+        painter.setWorldTransform(to_pixels * painter.worldTransform())
+        selected = self.watching.selected
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        drawn: list[QRectF] = []
+        badges: list[tuple[Outline, QRectF]] = []
+        for outline in outlines:
+            rect = QRectF(outline.rect)
+            while any(_alike(rect, other) for other in drawn):
+                rect.adjust(NEAR, NEAR, -NEAR, -NEAR)
+                if rect.width() < 4 * NEAR or rect.height() < 4 * NEAR:
+                    break
+            drawn.append(QRectF(rect))
+            chosen = outline.seen == selected
+            width = theme.line_width(2.0 if chosen else 1.2)
+            painter.setPen(pen(faded(look.plot, 190), width + 2.5))
+            painter.drawRect(rect)
+            painter.setPen(pen(severity_colour(outline.seen.finding.severity), width))
+            painter.drawRect(rect)
+            if outline.first:
+                badges.append((outline, rect))
+        self._paint_badges(painter, badges)
+
+    def _paint_badges(self, painter: QPainter, badges: list[tuple[Outline, QRectF]]) -> None:
+        heatmap, look = self.heatmap, theme.current()
+        painter.setFont(theme.font("small", bold=True))
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
+        metrics = QFontMetricsF(painter.font())
+        pad, gap = theme.px(5), theme.px(3)
+        taken: list[QRectF] = []
+        selected = self.watching.selected
+        for outline, rect in badges:
+            finding = outline.seen.finding
+            glyph = GLYPHS[finding.severity]
+            whole = f"{glyph} {tr(finding.title)}"
+            room = heatmap.box.width() - max(0.0, rect.left()) - 2 * gap
+            text = whole if metrics.horizontalAdvance(whole) + 2 * pad <= max(room, 0) else glyph
+            size = (metrics.horizontalAdvance(text) + 2 * pad, metrics.height() + theme.px(2))
+            box = QRectF(QPointF(max(0.0, rect.left()) + gap, max(0.0, rect.top()) + gap), QPointF(0, 0))
+            box.setSize(QSizeF(*size))
+            for _ in range(len(taken) + 1):
+                other = next((one for one in taken if one.intersects(box)), None)
+                if other is None:
+                    break
+                box.moveTop(other.bottom() + gap)
+            if box.bottom() > heatmap.room():
+                box.moveBottom(heatmap.room() - gap)
+            taken.append(QRectF(box))
+            colour = QColor(severity_colour(finding.severity))
+            chosen = outline.seen == selected
+            painter.setPen(pen(colour, theme.line_width(0.9)))
+            painter.setBrush(colour if chosen else QColor(look.surface))
+            painter.drawRoundedRect(box, theme.px(4), theme.px(4))
+            ink = QColor(look.surface) if chosen else colour
+            painter.setPen(ink)
+            painter.drawText(box, Qt.AlignmentFlag.AlignCenter, text)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+
+
+def _alike(a: QRectF, b: QRectF) -> bool:
+    """Whether two outlines share an edge that would hide one of the two."""
+    return (abs(a.left() - b.left()) < NEAR and abs(a.top() - b.top()) < NEAR) or (
+        abs(a.right() - b.right()) < NEAR and abs(a.bottom() - b.bottom()) < NEAR
+    )
