@@ -44,7 +44,7 @@ def test_that_space_plays_and_pauses(open_window: OpenWindow, qtbot: QtBot) -> N
     window.cards.setFocus()
     qtbot.keyClick(window.cards, Qt.Key.Key_Space)
     qtbot.waitUntil(lambda: window.session.status.step > 3, timeout=WAIT)
-    assert window.transport.buttons["run.play"].text() == "Pause"
+    qtbot.waitUntil(lambda: window.transport.buttons["run.play"].text() == "Pause", timeout=WAIT)
     qtbot.keyClick(window.cards, Qt.Key.Key_Space)
     qtbot.waitUntil(lambda: window.session.status.state == "paused", timeout=WAIT)
     qtbot.waitUntil(lambda: window.transport.buttons["run.play"].text() == "Play", timeout=WAIT)
