@@ -135,6 +135,14 @@ class Watching(QObject):
         """The finding that the user looks at."""
         return next((seen for seen in self.findings if seen.key == self._selected), None)
 
+    @property
+    def settled(self) -> bool:
+        """Whether the run stands still and all of it has been diagnosed."""
+        live = self._live
+        if live is None or self._background.busy or self._moving or self.session.playing or self.looked is None:
+            return False
+        return live.recorder.since(None).position == self._seen
+
     def select(self, key: str) -> None:
         """Looks at a finding; "" at none."""
         if key != self._selected:

@@ -28,7 +28,7 @@ def train(window: MainWindow, qtbot: QtBot, steps: int) -> None:
     session.runner.step(steps)
     qtbot.waitUntil(lambda: session.status.step >= stop and session.status.state != "playing", timeout=WAIT)
     watching = window.diagnosis.watching
-    qtbot.waitUntil(lambda: watching.looked is not None and watching.looked.stop >= stop, timeout=WAIT)
+    qtbot.waitUntil(lambda: watching.settled and watching.looked.stop >= stop, timeout=WAIT)
 
 
 def kinds(window: MainWindow) -> set[str]:

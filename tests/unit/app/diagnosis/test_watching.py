@@ -59,6 +59,7 @@ def test_that_the_last_steps_of_a_run_are_diagnosed(open_window: OpenWindow, qtb
     window = open_window(exploding_experiment())
     window.session.play()
     qtbot.waitUntil(lambda: "non-finite" in kinds(window), timeout=WAIT)
+    qtbot.waitUntil(lambda: window.diagnosis.watching.settled, timeout=WAIT)
     looked = window.diagnosis.watching.looked
     assert looked is not None
     assert looked.stop == window.session.recorder.stop
