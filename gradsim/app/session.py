@@ -18,7 +18,7 @@ from gradsim.app.player import Player
 from gradsim.engine import runner as running
 from gradsim.model import edits
 from gradsim.model.change import Change
-from gradsim.model.document import Document
+from gradsim.model.document import Document, Kept
 from gradsim.model.edits import Edit
 from gradsim.model.experiment import Experiment
 from gradsim.model.faults import FaultsError
@@ -183,6 +183,18 @@ class Session(Player):
         self._restore_view((extensions or {}).get("view"))
         self._intent = play
         self.document.replace(experiment, path=path, extensions=extensions)
+
+    def put_back(self, kept: Kept, *, play: bool = False) -> None:
+        """Puts an experiment with its history, which :meth:`Document.keep` gave, in place of the present one."""
+        self.state.select(())
+        self.state.set_range(None)
+        self._intent = play
+        self.document.put_back(kept)
+
+    def play_until(self, step: int) -> None:
+        """Runs on, and pauses behind so many steps in all."""
+        if self._can_run():
+            self.runner.play(step)
 
     def save(self, path: str | os.PathLike[str] | None = None) -> None:
         """Saves to a file, by default its own; raises as :meth:`Document.save`."""

@@ -6,11 +6,26 @@ the experiment, so nothing is undone.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 
 from PySide6.QtCore import QObject, Signal
 
 from gradsim.telemetry.quantities import Thresholds, quantity
+
+
+@dataclasses.dataclass(frozen=True)
+class Mark:
+    """A part of the heatmap that somebody points at: rows and steps, the first included, the last step not.
+
+    Attributes:
+        stop: None is the latest step.
+    """
+
+    first_row: int
+    last_row: int
+    start: int
+    stop: int | None
 
 
 class ViewState(QObject):
@@ -22,6 +37,7 @@ class ViewState(QObject):
     selection_changed = Signal(tuple)
     range_changed = Signal(object)
     thresholds_changed = Signal(str)
+    mark_changed = Signal(object)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -31,6 +47,7 @@ class ViewState(QObject):
         self._selection: tuple[str, ...] = ()
         self._range: tuple[float, float] | None = None
         self._thresholds: dict[str, Thresholds] = {}
+        self._mark: Mark | None = None
 
     @property
     def quantity(self) -> str:
@@ -77,6 +94,17 @@ class ViewState(QObject):
         if chosen != self._selection:
             self._selection = chosen
             self.selection_changed.emit(chosen)
+
+    @property
+    def mark(self) -> Mark | None:
+        """What is pointed at on the heatmap, or None."""
+        return self._mark
+
+    def set_mark(self, mark: Mark | None) -> None:
+        """Points at a part of the heatmap, or at none."""
+        if mark != self._mark:
+            self._mark = mark
+            self.mark_changed.emit(mark)
 
     @property
     def range(self) -> tuple[float, float] | None:

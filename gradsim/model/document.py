@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections import deque
 from collections.abc import Callable, Hashable, Mapping
@@ -52,6 +53,22 @@ class Signal(Generic[T]):
                 self._waiting.popleft()
         finally:
             self._waiting.clear()
+
+
+@dataclasses.dataclass(frozen=True)
+class Kept:
+    """A document as it was at a moment, with its history: see :meth:`Document.keep`."""
+
+    experiment: Experiment
+    history: History[tuple[Experiment, Change]]
+    saved: Experiment | None
+    path: Path | None
+    extensions: Mapping[str, Any]
+
+    @property
+    def dirty(self) -> bool:
+        """As :attr:`Document.dirty`."""
+        return _differs(self.saved, self.experiment)
 
 
 class Document:
@@ -152,9 +169,7 @@ class Document:
     @property
     def dirty(self) -> bool:
         """True if the experiment is not the one that was saved or opened last; undo can lead back to it."""
-        return self._saved is None or (
-            self._experiment is not self._saved and bool(compare(self._saved, self._experiment))
-        )
+        return _differs(self._saved, self._experiment)
 
     def save(self, path: str | os.PathLike[str] | None = None) -> None:
         """Saves to a file, by default its own.
@@ -186,16 +201,29 @@ class Document:
         origin: object = None,
     ) -> Change:
         """Another experiment takes the place of this one, with a history of its own."""
-        change = compare(self._experiment, experiment)
+        place = None if path is None else Path(path)
+        return self.put_back(Kept(experiment, History(), experiment, place, extensions or {}), origin)
+
+    def keep(self) -> Kept:
+        """All that this document is, for :meth:`put_back` when another one has had its place for a while."""
+        return Kept(self._experiment, self._history, self._saved, self.path, dict(self.extensions))
+
+    def put_back(self, kept: Kept, origin: object = None) -> Change:
+        """What was kept takes the place of this document, with its history and its file."""
+        change = compare(self._experiment, kept.experiment)
         change = Change(change.facets, change.uids, "structure", origin)
-        self._experiment = experiment
-        self._history = History()
-        self._saved = experiment
-        self.path = None if path is None else Path(path)
-        self.extensions = dict(extensions or {})
+        self._experiment = kept.experiment
+        self._history = kept.history
+        self._saved = kept.saved
+        self.path = kept.path
+        self.extensions = dict(kept.extensions)
         self.changed.emit(change)
         self.saved.emit(self)
         return change
+
+
+def _differs(saved: Experiment | None, experiment: Experiment) -> bool:
+    return saved is None or (experiment is not saved and bool(compare(saved, experiment)))
 
 
 def _from(change: Change, origin: object) -> Change:

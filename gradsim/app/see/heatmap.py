@@ -79,6 +79,7 @@ class Cells(pg.ImageItem):
         if pull is not None:
             self._paint_rows(painter, pull, start, stop, scale)
         self._paint_selection(painter, start * scale, stop * scale)
+        self._paint_mark(painter, start, stop, scale)
         if pull is not None:
             self._paint_nonfinite(painter, pull, start, stop, scale)
         if pull is None or pull.recorded_columns == 0:
@@ -173,6 +174,29 @@ class Cells(pg.ImageItem):
             painter.setPen(pen(look.accent, theme.line_width(1.0)))
             painter.drawLine(QPointF(left, top), QPointF(right, top))
             painter.drawLine(QPointF(left, top + height), QPointF(right, top + height))
+
+    def _paint_mark(self, painter: QPainter, start: float, stop: float, scale: float) -> None:
+        """What somebody points at: a frame in two colours, which is seen on every other."""
+        heatmap, look = self.heatmap, theme.current()
+        mark = heatmap.session.state.mark
+        if mark is None:
+            return
+        ends = [span for row in (mark.first_row, mark.last_row) if (span := heatmap.rows.span(row)) is not None]
+        if not ends:
+            return
+        top = min(span[0] for span in ends)
+        bottom = max(span[0] + span[1] for span in ends)
+        left, right = max(mark.start, start) * scale, min(stop if mark.stop is None else mark.stop, stop) * scale
+        if right <= left:
+            return
+        width = theme.line_width(1.6)
+        frame = QRectF(left, top, right - left, bottom - top).adjusted(width, 0, -width, 0)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        for colour, wide in ((look.plot, 2.2), (look.text, 1.0)):
+            line = pen(colour, width * wide)
+            painter.setPen(line)
+            painter.drawRoundedRect(frame, theme.px(3), theme.px(3))
 
     def _paint_nonfinite(self, painter: QPainter, pull: LayerPull, start: float, stop: float, scale: float) -> None:
         """Where a number first was not finite: a ring around the place, and what it was."""
@@ -399,6 +423,7 @@ class Heatmap(TimePlot):
         state.cursor_changed.connect(lambda _: self._renew_now())
         state.hover_changed.connect(lambda _: self._names.update())
         state.selection_changed.connect(lambda _: self.cells.update())
+        state.mark_changed.connect(lambda _: self.cells.update())
         self.clicked.connect(self._select)
         offer_menu(self, session.failed.emit)
         self.dress()
