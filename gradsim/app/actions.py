@@ -528,6 +528,26 @@ def _present_verbs() -> Iterable[Verb]:
         possible=_has_steps,
     )
     yield Verb(
+        "lessons.resume",
+        "&Go on with the lesson",
+        (),
+        "Open the lesson again that you left, where you left it.",
+        lambda w: w.lessons.resume(),
+        "present",
+        "open",
+        possible=lambda w: not w.lessons.lecture.on and w.lessons.lecture.lesson is not None,
+    )
+    yield Verb(
+        "lessons.leave",
+        "&Leave the lesson",
+        (),
+        "Back to your own experiment; the lesson stays where it is.",
+        lambda w: w.lessons.leave(),
+        "present",
+        "open",
+        possible=lambda w: w.lessons.lecture.on,
+    )
+    yield Verb(
         "present.toggle",
         "Presenter's &view",
         ("F5",),

@@ -75,6 +75,7 @@ class Files(QObject):
 
     Attributes:
         ask_unsaved: Asks what to do with unsaved changes; a dialog by default.
+        before_leaving: Called first: puts back what only gave its place to something else for a while.
         failed: A sentence for the user.
     """
 
@@ -86,6 +87,7 @@ class Files(QObject):
         self.session, self.settings, self.folder = session, settings, folder
         self.window = parent
         self.ask_unsaved: Callable[[str], Answer] = self._question
+        self.before_leaving: Callable[[], object] = lambda: None
         self._autosaved: Experiment | None = None
         self._timer = QTimer(self)
         self._timer.setInterval(AUTOSAVE_MS)
@@ -186,6 +188,7 @@ class Files(QObject):
 
     def may_leave(self) -> bool:
         """Whether what is open may go: saved, thrown away on purpose, or unchanged."""
+        self.before_leaving()
         if not self.session.document.dirty:
             return True
         match self.ask_unsaved(self.title):

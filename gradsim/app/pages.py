@@ -81,17 +81,18 @@ class Pages(QWidget):
         # A page may be wider at its best than the panel is; it must not widen the window.
         self.stack.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Expanding)
         self.group = QButtonGroup(self)
-        self.group.idClicked.connect(self.show_page)
+        self.group.idClicked.connect(self._clicked)
         self._bar = QWidget(self)
         policy = QSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         policy.setHeightForWidth(True)
         self._bar.setSizePolicy(policy)
         self._flow = Flow(self._bar)
-        whole = QVBoxLayout(self)
+        self._top: QWidget | None = None
+        self._whole = whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)
         whole.setSpacing(theme.px(2))
         whole.addWidget(self._bar)
-        whole.addWidget(self.stack, 1)
+        whole.addWidget(self.stack, 2)
         theme.changed.connect(self._dress)
         self._dress()
 
@@ -112,9 +113,46 @@ class Pages(QWidget):
         """Shows a page, by its number or itself."""
         number = page if isinstance(page, int) else self.stack.indexOf(page)
         if 0 <= number < self.stack.count():
+            self.set_folded(False)
             self.stack.setCurrentIndex(number)
             self.group.button(number).setChecked(True)
             self.changed.emit(number)
+
+    def set_top(self, widget: QWidget) -> None:
+        """Something that may stand above the pages, with more room than they have; not shown yet."""
+        self._top = widget
+        self._whole.insertWidget(0, widget, 3)
+        widget.hide()
+
+    def set_top_shown(self, on: bool) -> None:
+        """Shows it or not; without it the pages are there."""
+        if self._top is not None:
+            self._top.setVisible(on)
+            # What a page would like at least is more than its share of the height.
+            self.stack.setMinimumHeight(theme.px(160) if on else 0)
+        if not on:
+            self.show_page(self.stack.currentIndex())
+
+    @property
+    def folded(self) -> bool:
+        """Whether only the buttons of the pages are there, so that what stands above them has all the room."""
+        return self.stack.isHidden()
+
+    def set_folded(self, on: bool) -> None:
+        """Leaves the room of the pages to what stands above them, or takes it back."""
+        self.stack.setVisible(not on)
+        button = self.group.button(self.stack.currentIndex())
+        if button is not None:
+            self.group.setExclusive(False)
+            button.setChecked(not on)
+            self.group.setExclusive(True)
+
+    def _clicked(self, number: int) -> None:
+        above = self._top is not None and not self._top.isHidden()
+        if above and number == self.stack.currentIndex() and not self.folded:
+            self.set_folded(True)
+        else:
+            self.show_page(number)
 
     @property
     def current(self) -> int:

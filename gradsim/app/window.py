@@ -46,6 +46,7 @@ from gradsim.app.build.run_panel import RunPanel
 from gradsim.app.command_palette import Command, CommandPalette
 from gradsim.app.diagnosis.room import Diagnosis
 from gradsim.app.files import Files
+from gradsim.app.lessons.room import LessonRoom
 from gradsim.app.pages import Pages
 from gradsim.app.present.presenter import Presenter
 from gradsim.app.see.clipping import Clipping
@@ -206,6 +207,7 @@ class MainWindow(QMainWindow):
         column.addWidget(self.banner)
         column.addWidget(self.across, 1)
         self.setCentralWidget(whole)
+        self.lessons = LessonRoom(self)
         self._make_menus()
         self._make_status_bar()
         self._connect()
@@ -232,6 +234,8 @@ class MainWindow(QMainWindow):
         files.insertSeparator(before)
         self.recent_menu.aboutToShow.connect(self._fill_recent)
         self.examples_menu.aboutToShow.connect(self._fill_examples)
+        before_steps = self.menus["present"].actions()[0]
+        self.menus["present"].aboutToShow.connect(lambda: self.lessons.fill_menu(self.menus["present"], before_steps))
         self.menus["edit"].aboutToShow.connect(self.actions_.refresh)
 
     def _fill_recent(self) -> None:
@@ -502,7 +506,7 @@ class MainWindow(QMainWindow):
         for example in bundled.everything():
             show_example = functools.partial(self._open_example, example)
             found.append(Command(tr(example.title), tr("Example"), "", tr(example.description), True, show_example))
-        return found
+        return found + self.lessons.commands()
 
     def show_commands(self) -> CommandPalette:
         """Opens the command palette."""

@@ -74,6 +74,8 @@ class Presenter(QObject):
         self._cover: Cover | None = None
         self._before: _Before | None = None
         self._leaving: _Before | None = None
+        self.side_wanted: Callable[[], bool] = lambda: False
+        self._focus = "heatmap"
         self._swapped = False
         self._fit_timer = QTimer(self)
         self._fit_timer.setSingleShot(True)
@@ -142,7 +144,7 @@ class Presenter(QObject):
         )
         for widget in hidden:
             widget.hide()
-        window.side.setVisible(self._wants_side())
+        window.side.setVisible(self.side_wanted())
         stage.space.set_even(True)
         stage.read_out.set_brief(True)
         self.heading.show()
@@ -259,13 +261,17 @@ class Presenter(QObject):
     def side_changed(self) -> None:
         """There is another reason, or none any more, to show the panel at the side."""
         if self.on:
-            self.window.side.setVisible(self._wants_side())
+            self.window.side.setVisible(self.side_wanted())
+            self._divide()
+
+    def set_focus(self, part: str) -> None:
+        """Which part gets the most room: "heatmap", "profile", "curves", or "page" for the side panel."""
+        self._focus = part
+        if self.on:
+            self.window.stage.profile.setVisible(part == "profile")
             self._divide()
 
     # Own
-
-    def _wants_side(self) -> bool:
-        return False
 
     def _renew_notes(self) -> None:
         if self.notes is not None:
@@ -306,10 +312,12 @@ class Presenter(QObject):
     def _divide(self) -> None:
         stage = self.window.stage
         width = self.window.width()
-        side = width * 38 // 100 if not self.window.side.isHidden() else 0
+        share = 50 if self._focus == "page" else 40
+        side = width * share // 100 if not self.window.side.isHidden() else 0
         self.window.across.setSizes([0, width - side, side])
         height = stage.height()
-        stage.parts.setSizes([height * 72 // 100, height * 28 // 100])
+        above = 45 if self._focus == "curves" else 72
+        stage.parts.setSizes([height * above // 100, height * (100 - above) // 100])
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if watched is self.window and event.type() == QEvent.Type.Resize and self.on:
