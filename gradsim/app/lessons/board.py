@@ -110,13 +110,13 @@ class Board(QWidget):
         painter.setClipRect(area)
         for one in surface.formula.marks:
             glyph, words = _MARKS[one.kind]
-            place = at(one.x, one.y)
+            middle = at(one.x, one.y)
             painter.setFont(theme.font("title", bold=True))
             painter.setPen(QColor(look.text))
-            box = QRectF(place.x() - 40, place.y() - 40, 80, 80)
+            box = QRectF(middle.x() - 40, middle.y() - 40, 80, 80)
             painter.drawText(box, Qt.AlignmentFlag.AlignCenter, glyph)
             painter.setFont(theme.font("small", bold=True))
-            box = QRectF(place.x() - 200, place.y() + theme.px(9), 400, theme.px(26))
+            box = QRectF(middle.x() - 200, middle.y() + theme.px(9), 400, theme.px(26))
             painter.drawText(box, Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop, tr(words))
         outcome = self.lecture.outcome
         start = at(*surface.start)

@@ -12,7 +12,7 @@ import dataclasses
 import enum
 import functools
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
@@ -219,7 +219,7 @@ class Lecture(QObject):
             self.taken.kept, self.taken.steps = self.session.document.keep(), self.session.status.step
 
     @contextlib.contextmanager
-    def _placed(self):  # type: ignore[no-untyped-def]
+    def _placed(self) -> Iterator[None]:
         """What changes in the document meanwhile is the lesson's doing, not the user's."""
         before, self._placing = self._placing, True
         try:

@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
 
 from gradsim.app import theme
 from gradsim.app.lessons.lecture import Lecture, Phase
-from gradsim.app.lessons.predictions import prediction
+from gradsim.app.lessons.predictions import Choosing, Colouring, prediction
 from gradsim.app.lessons.small import SmallHeatmap
 from gradsim.app.see.plots import pen
 from gradsim.i18n import tr
@@ -77,8 +77,9 @@ class Words(QLabel):
         self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.dress()
 
-    def dress(self) -> None:
+    def dress(self, size: theme.Size | None = None) -> None:
         """Takes its font from the theme."""
+        self._size = size or self._size
         self.setFont(theme.font(self._size))
 
     def say(self, text: str) -> None:
@@ -152,11 +153,11 @@ class LessonPanel(QWidget):
 
         inside = QWidget(self)
         self._inside = QVBoxLayout(inside)
-        self.scroll = QScrollArea(self)
-        self.scroll.setWidgetResizable(True)
-        self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.scroll.setWidget(inside)
+        self.reading = QScrollArea(self)
+        self.reading.setWidgetResizable(True)
+        self.reading.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.reading.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.reading.setWidget(inside)
 
         look = theme.current
         self.title = QLabel(self)
@@ -231,7 +232,7 @@ class LessonPanel(QWidget):
         for widget, stretch in (
             (self.head, 0),
             (self.steps, 0),
-            (self.scroll, 1),
+            (self.reading, 1),
             (self.message, 0),
             (self.foot, 0),
         ):
@@ -263,6 +264,14 @@ class LessonPanel(QWidget):
         """Whether the step's phase has something for the audience to read."""
         return self.lecture.step is not None and self.lecture.phase in (Phase.QUESTION, Phase.RESULT)
 
+    def read_on(self, down: bool) -> bool:
+        """While presenting, shows the next screenful of what is measured (or the last one); False if that was all."""
+        bar = self.reading.verticalScrollBar()
+        before = bar.value()
+        if self._presenting and self.lecture.phase is Phase.RESULT:
+            bar.setValue(before + (1 if down else -1) * self.reading.viewport().height() * 85 // 100)
+        return bar.value() != before
+
     # Contents
 
     def renew(self) -> None:
@@ -285,7 +294,7 @@ class LessonPanel(QWidget):
             self._renew_prediction()
             self.keras_button.setChecked(False)
             self.numbers_button.setChecked(False)
-            self.scroll.verticalScrollBar().setValue(0)
+            self.reading.verticalScrollBar().setValue(0)
         elif self.prediction is not None:
             self.prediction.renew()
         self._renew_result()
@@ -304,10 +313,10 @@ class LessonPanel(QWidget):
     def _scroll_to_result(self) -> None:
         if self._show_result:
             self._inside.activate()
-            inside = self.scroll.widget()
-            inside.adjustSize()
+            if (inside := self.reading.widget()) is not None:
+                inside.adjustSize()
             box = self.question_box if self.question_box.isVisibleTo(self) else self.result_box
-            self.scroll.verticalScrollBar().setValue(max(0, box.y() - theme.px(4)))
+            self.reading.verticalScrollBar().setValue(max(0, box.y() - theme.px(4)))
             self._show_result = False
 
     def _renew_prediction(self) -> None:
@@ -359,6 +368,14 @@ class LessonPanel(QWidget):
         assert text is not None
         phase, presenting = lecture.phase, self._presenting
         measured = lecture.taken.checked is not None
+        if isinstance(self.prediction, Colouring):
+            # Beside the strips there has to be room for what was measured.
+            self.prediction.strips.set_most(self.window().height() * 45 // 100 if presenting and measured else None)
+        # A question that the audience sees alone has all the room.
+        size: theme.Size = "title" if presenting and phase is Phase.QUESTION else "normal"
+        self.question.dress(size)
+        if isinstance(self.prediction, Choosing):
+            self.prediction.set_size(size)
         for part in (self.head, self.steps, self.title, self.foot):
             part.setVisible(not presenting)
         self.text.setVisible(not presenting and bool(text.text))
@@ -389,9 +406,7 @@ class LessonPanel(QWidget):
                 if not step.runs:
                     text, tip = tr("Show"), tr("Draw what this step is about")
                 if step.question is not None and lecture.taken.answer is None:
-                    text = (
-                        tr("Run without a prediction") if lecture.phase is Phase.QUESTION else tr("Make a prediction")
-                    )
+                    text = tr("Skip and run") if lecture.phase is Phase.QUESTION else tr("Make a prediction")
                     if lecture.phase is Phase.TEXT:
                         tip = tr("To the question; predict first, then run")
             case _ if lecture.at_end:
@@ -405,7 +420,7 @@ class LessonPanel(QWidget):
         self.next.setEnabled(not ended)
         self.back.setEnabled(lecture.index > 0 or lecture.phase in (Phase.QUESTION, Phase.RUNNING))
         if lecture.phase is Phase.QUESTION and not self._presenting:
-            self.scroll.ensureWidgetVisible(self.question_box, 0, theme.px(20))
+            self.reading.ensureWidgetVisible(self.question_box, 0, theme.px(20))
 
     def _name(self, button: QPushButton, text: str, tip: str, verb: str) -> None:
         keys = self._keys(verb)
@@ -446,6 +461,6 @@ class LessonPanel(QWidget):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        inside = self.scroll.widget()
+        inside = self.reading.widget()
         if inside is not None:
-            inside.setMaximumWidth(max(theme.px(120), self.scroll.viewport().width()))
+            inside.setMaximumWidth(max(theme.px(120), self.reading.viewport().width()))

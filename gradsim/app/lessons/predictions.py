@@ -49,6 +49,7 @@ class Strips(QWidget):
         self.brush = self.offered[0]
         self.answers: dict[str, State] = {}
         self.measured: Mapping[str, State] | None = None
+        self._most: int | None = None
         self.current = len(self.names) - 1
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
@@ -67,9 +68,15 @@ class Strips(QWidget):
     def each(self) -> int:
         """Height of a strip."""
         room = QFontMetricsF(theme.font("small")).height() + 2
-        if len(self.names) <= 24:
-            return round(room)
-        return max(theme.px(7), round(room * 24 / len(self.names)))
+        most = min(24 * room, self._most or 24 * room) / len(self.names)
+        return max(theme.px(5), round(min(room, most)))
+
+    def set_most(self, pixels: int | None) -> None:
+        """Limits the height of all strips together."""
+        if pixels != self._most:
+            self._most = pixels
+            self.updateGeometry()
+            self.update()
 
     def sizeHint(self) -> QSize:
         head = round(QFontMetricsF(theme.font("small")).height()) + theme.px(4) if self.measured is not None else 0
@@ -275,6 +282,7 @@ class Choosing(QWidget):
         super().__init__(parent)
         self.lecture, self.question = lecture, question
         assert lecture.text is not None
+        self._size: theme.Size = "normal"
         self.group = QButtonGroup(self)
         self.options: dict[str, QRadioButton] = {}
         self.labels: dict[str, QLabel] = {}
@@ -285,10 +293,11 @@ class Choosing(QWidget):
             option, label, sign = QRadioButton(self), _Words(words, self), QLabel(self)
             option.setAccessibleName(words)
             option.setToolTip(tr("Choose this answer"))
+            self.signs[key] = sign
             option.clicked.connect(lambda _=False, key=key: lecture.answer(key))
             label.pressed.connect(option.click)
             self.group.addButton(option)
-            self.options[key], self.labels[key], self.signs[key] = option, label, sign
+            self.options[key], self.labels[key] = option, label
             row = QHBoxLayout()
             row.addWidget(option, 0, Qt.AlignmentFlag.AlignTop)
             row.addWidget(label, 1)
@@ -300,7 +309,15 @@ class Choosing(QWidget):
         """Takes in the answer and what was measured."""
         taken, look = self.lecture.taken, theme.current()
         right = None if taken.checked is None else self.question.measured(taken.checked)
+        size = theme.px(15)
         for key, option in self.options.items():
+            # The style's own does not grow with the zoom, and is black on black in a dark theme.
+            option.setStyleSheet(
+                f"QRadioButton::indicator {{ width: {size}px; height: {size}px; border: 2px solid {look.muted}; "
+                f"border-radius: {size // 2 + 2}px; background: {look.surface}; }}"
+                f"QRadioButton::indicator:checked {{ background: {look.accent}; border-color: {look.text}; }}"
+                f"QRadioButton::indicator:focus {{ border-color: {look.accent}; }}"
+            )
             option.setChecked(taken.answer == key)
             option.setEnabled(taken.checked is None)
             sign, colour = "", look.text
@@ -311,7 +328,13 @@ class Choosing(QWidget):
             self.signs[key].setText(sign)
             self.signs[key].setStyleSheet(f"color: {colour};")
             self.signs[key].setFont(theme.font("large", bold=True))
-            self.labels[key].setFont(theme.font(bold=taken.checked is not None and key == right))
+            self.labels[key].setFont(theme.font(self._size, bold=taken.checked is not None and key == right))
+
+    def set_size(self, size: theme.Size) -> None:
+        """How large the answers are written."""
+        if size != self._size:
+            self._size = size
+            self.renew()
 
 
 class _Words(QLabel):

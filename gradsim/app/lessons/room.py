@@ -45,9 +45,11 @@ class LessonRoom(QObject):
         self.panel.left.connect(self.leave)
         window.side.set_top(self.panel)
         whole = window.centralWidget()
+        assert whole is not None
+        self._whole = whole
         self.board = Board(self.lecture, whole)
         self.board.hide()
-        self.talk = LessonTalk(self.lecture)
+        self.talk = LessonTalk(self.lecture, self.panel.read_on)
         self.talk.setParent(self)
         self._step: object = None
         self._before: list[int] | None = None
@@ -166,6 +168,7 @@ class LessonRoom(QObject):
     def _present(self) -> None:
         presenter, step, side = self.window.presenter, self.lecture.step, self.window.side
         self.panel.set_presenting(presenter.on)
+        self.window.stage.heatmap.invites = not self.lecture.on and not presenter.on
         if not self.lecture.on:
             return
         if not presenter.on:
@@ -178,13 +181,14 @@ class LessonRoom(QObject):
             self._show_page(step.view.page)
         else:
             side.set_folded(True)
+        presenter.set_alone(self.lecture.phase is Phase.QUESTION and not self.board.wanted)
         presenter.set_focus(step.view.focus if self.lecture.phase is not Phase.TEXT else "heatmap")
         presenter.side_changed()
 
     def _lie(self) -> None:
-        if not self.board.isVisibleTo(self.board.parentWidget()):
+        if not self.board.isVisibleTo(self._whole):
             return
-        window, whole = self.window, self.board.parentWidget()
+        window, whole = self.window, self._whole
         area = QRect()
         for part in (window.left, window.stage):
             if not part.isHidden():

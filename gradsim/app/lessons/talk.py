@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from gradsim.app.lessons.lecture import Lecture, Phase
 from gradsim.app.present.talk import Talk
 from gradsim.i18n import tr
 
 
 class LessonTalk(Talk):
-    """The open lesson, phase by phase."""
+    """The open lesson, phase by phase.
 
-    def __init__(self, lecture: Lecture) -> None:
+    Args:
+        read_on: Shows the audience more of what it reads, down or up; False if there is no more.
+    """
+
+    def __init__(self, lecture: Lecture, read_on: Callable[[bool], bool]) -> None:
         super().__init__(lecture.session)
+        self.read_on = read_on
         self.lecture = lecture
         lecture.changed.connect(self.changed)
 
@@ -60,10 +67,12 @@ class LessonTalk(Talk):
         return lecture.lesson.text(lecture.lesson.steps[lecture.index + 1]).title
 
     def forward(self) -> None:
-        self.lecture.forward()
+        if not self.read_on(True):
+            self.lecture.forward()
 
     def back(self) -> None:
-        self.lecture.back()
+        if not self.read_on(False):
+            self.lecture.back()
 
 
 def plain(markdown: str) -> str:

@@ -133,7 +133,7 @@ class Presenter(QObject):
             stage.curves.head,
             stage.time_line,
         )
-        kept = (*hidden, window.side)
+        kept = (*hidden, window.side, stage)
         self._before = _Before(
             tuple((widget, not widget.isHidden()) for widget in kept),
             window.normalGeometry() if window.isMaximized() else window.geometry(),
@@ -264,6 +264,11 @@ class Presenter(QObject):
             self.window.side.setVisible(self.side_wanted())
             self._divide()
 
+    def set_alone(self, on: bool) -> None:
+        """The side panel has all the room: there is nothing to see in the pictures yet."""
+        if self.on:
+            self.window.stage.setVisible(not on)
+
     def set_focus(self, part: str) -> None:
         """Which part gets the most room: "heatmap", "profile", "curves", or "page" for the side panel."""
         self._focus = part
@@ -314,6 +319,7 @@ class Presenter(QObject):
         width = self.window.width()
         share = 50 if self._focus == "page" else 40
         side = width * share // 100 if not self.window.side.isHidden() else 0
+        side = width if stage.isHidden() else side
         self.window.across.setSizes([0, width - side, side])
         height = stage.height()
         above = 45 if self._focus == "curves" else 72

@@ -82,7 +82,7 @@ class Cells(pg.ImageItem):
         self._paint_mark(painter, start, stop, scale)
         if pull is not None:
             self._paint_nonfinite(painter, pull, start, stop, scale)
-        if pull is None or pull.recorded_columns == 0:
+        if heatmap.invites and (pull is None or pull.recorded_columns == 0):
             self._paint_invitation(painter, QRectF(start * scale, heatmap.top(), heatmap.box.width(), heatmap.room()))
 
     def _paint_rows(self, painter: QPainter, pull: LayerPull, start: float, stop: float, scale: float) -> None:
@@ -189,7 +189,7 @@ class Cells(pg.ImageItem):
         left, right = max(mark.start, start) * scale, min(stop if mark.stop is None else mark.stop, stop) * scale
         if right <= left:
             return
-        width = theme.line_width(1.6)
+        width = theme.line_width(1.0)
         frame = QRectF(left, top, right - left, bottom - top).adjusted(width, 0, -width, 0)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
         painter.setBrush(Qt.BrushStyle.NoBrush)
@@ -397,6 +397,8 @@ class Heatmap(TimePlot):
         self.pull: LayerPull | None = None
         self.now: Now | None = None
         self.rows = RowLayout()
+        self.invites = True
+        """Whether an empty picture says how to begin."""
         self._ticks, self._each = 0, 1
         self.inks: dict[int, tuple[QColor, QColor]] = {}
         self._names, self._now = _Names("left", left), _Now("right", right)
