@@ -255,7 +255,7 @@ class Difference(Measure):
 
 @frozen
 class Growth(Measure):
-    """Factor from one layer to the next layer with weights below it, on the way from ``top`` down to ``bottom``.
+    """Factor from one layer to the next one of its type below, on the way from ``top`` down to ``bottom``.
 
     Above 1 a backward signal grows on its way down, below 1 it fades.
     """
@@ -271,7 +271,7 @@ class Growth(Measure):
         if not len(recording):
             return math.nan
         row, top, bottom = _row_at(recording, self.at), row_of(recording, self.top), row_of(recording, self.bottom)
-        steps = sum(one.weight_size > 0 for one in recording.layers[bottom:top])
+        steps = sum(one.type == recording.layers[bottom].type for one in recording.layers[bottom:top])
         a, b = (float(recording[self.quantity][row, layer]) for layer in (top, bottom))
         if not steps or not a > 0 or not b >= 0:
             return math.nan
@@ -395,6 +395,25 @@ class UpdatesPerEpoch(Measure):
 
     def words(self) -> str:
         return tr("updates per epoch")
+
+    def faults(self, scene: Scene) -> Iterator[Fault]:
+        yield from run_faults(scene, self.run)
+
+
+@frozen
+class Validation(Measure):
+    """Accuracy or loss on the validation rows, the last time that it was looked at."""
+
+    of: Literal["accuracy", "loss"] = option("Of", "Which of the two.", default="accuracy")
+    run: int = option("Run", "Which run of the step, from 0.", default=0, ge=0)
+
+    def value(self, outcome: Outcome) -> float:
+        validation = outcome.recordings[self.run].validation
+        found = validation.val_accuracy if self.of == "accuracy" else validation.val_loss
+        return float(found[-1]) if len(found) else math.nan
+
+    def words(self) -> str:
+        return tr("accuracy on new rows") if self.of == "accuracy" else tr("loss on new rows")
 
     def faults(self, scene: Scene) -> Iterator[Fault]:
         yield from run_faults(scene, self.run)
@@ -528,6 +547,7 @@ MEASURES: Kinds = {
     "first_nonfinite": FirstNonfinite,
     "first_below": FirstBelow,
     "updates_per_epoch": UpdatesPerEpoch,
+    "validation": Validation,
     "found": Found,
     "count": Count,
     "surface_loss": SurfaceLoss,

@@ -71,13 +71,16 @@ def _advance(trainer: Trainer, steps: int, recorder: Recorder | None, between: B
 
 
 def train(prepared: Prepared, between: Between | None = None) -> Recording:
-    """Trains one run to its end, or to its first NaN or Inf."""
+    """Trains one run to its end, or to its first NaN or Inf, and validates it there."""
     experiment = prepared.experiment
     trainer = Trainer(experiment, prepared.weights, stop_on_nonfinite=True)
     recorder = Recorder(
         trainer.layer_table, experiment=context(experiment), dtype=experiment.dtype, seed=experiment.seed
     )
     _advance(trainer, prepared.steps, recorder, between)
+    if trainer.dataset.x_val is not None:
+        metrics = trainer.evaluate(between=between)
+        recorder.append_validation(trainer.step - 1, metrics.loss, metrics.accuracy)
     return recorder.recording()
 
 
