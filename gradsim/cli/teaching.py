@@ -66,7 +66,7 @@ def play_lesson(source: str, seed: int | None, key: str | None) -> int:
         for step in lesson.steps:
             if key is None or step.key == key:
                 for holds, line in _played(lesson, step, seed):
-                    console.print(line)
+                    console.print(line, soft_wrap=True)
                     claims += holds is not None
                     wrong += holds is False
     except KeyboardInterrupt:

@@ -477,17 +477,21 @@ class Count(Measure):
 
 @frozen
 class SurfaceLoss(Measure):
-    """The loss where an optimizer's path on the surface is after some steps."""
+    """The loss where an optimizer's path on the surface is after some steps, or the lowest up to there."""
 
     path: int = option("Path", "Which optimizer of the surface, from 0.", default=0, ge=0)
     at: int = option("At", "After how many steps; -1 is the end.", default=-1, ge=-1)
+    lowest: bool = option("Lowest", "The lowest loss up to there instead.", default=False)
 
     def value(self, outcome: Outcome) -> float:
         loss = outcome.paths[self.path].loss
-        return float(loss[self.at if self.at < len(loss) else -1])
+        last = len(loss) - 1 if self.at < 0 else min(self.at, len(loss) - 1)
+        return float(np.min(loss[: last + 1]) if self.lowest else loss[last])
 
     def words(self) -> str:
         when = tr("at the end") if self.at < 0 else tr("after {n} steps", n=self.at)
+        if self.lowest:
+            return tr("lowest loss of path {path} until then, {when}", path=self.path + 1, when=when)
         return tr("loss of path {path}, {when}", path=self.path + 1, when=when)
 
     def faults(self, scene: Scene) -> Iterator[Fault]:

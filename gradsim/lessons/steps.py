@@ -21,6 +21,7 @@ from gradsim.model.experiment import Experiment
 from gradsim.model.faults import FaultsError
 from gradsim.model.stack import StackError
 from gradsim.nn.spec import MISSING, Fault, Spec, frozen, option
+from gradsim.telemetry import Recording
 
 MOST_RUNS = 4
 """As many as can be compared side by side."""
@@ -174,11 +175,8 @@ class Step(Spec):
         return Scene(tuple(_rows(run) for run in self.runs), self.surface, self.functions)
 
     def check(self, outcome: Outcome) -> Checked:
-        """Checks every claim. Recordings that went on beyond the run's steps are cut there first."""
-        recordings = tuple(
-            one.slice(0, run.steps) if one.stop > run.steps else one
-            for run, one in zip(self.runs, outcome.recordings, strict=True)
-        )
+        """Checks every claim. Recordings that went on beyond the run's steps, or its first NaN, are cut there first."""
+        recordings = tuple(_cut(one, run.steps) for run, one in zip(self.runs, outcome.recordings, strict=True))
         cut = dataclasses.replace(outcome, recordings=recordings)
         return Checked(cut, tuple(claim.check(cut) for claim in self.claims))
 
@@ -189,6 +187,10 @@ class Step(Spec):
             yield Fault(shown[1], f"must not be given together with {shown[0]}", MISSING)
         broken = False
         for number, run in enumerate(self.runs):
+            if run.steps != self.runs[0].steps:
+                yield Fault(
+                    f"runs[{number}].steps", f"must be as those of the first run, {self.runs[0].steps}", run.steps
+                )
             for path, training in (("", run), *((("reuse", run.reuse),) if run.reuse else ())):
                 prefix = f"runs[{number}].{path}".rstrip(".")
                 try:
@@ -244,6 +246,12 @@ class Step(Spec):
             first, last = mark.rows(self.scene.runs[view.run].names)
             if first > last:
                 yield Fault("mark.last", f"must not lie below {mark.first}", mark.last)
+
+
+def _cut(recording: Recording, steps: int) -> Recording:
+    first = recording.first_nonfinite
+    stop = steps if first is None else min(steps, first.step + 1)
+    return recording.slice(0, stop) if recording.stop > stop else recording
 
 
 def _rows(run: Run) -> Rows:

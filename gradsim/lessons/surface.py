@@ -56,6 +56,13 @@ class Formula:
 
 
 STEEP = 50.0
+TILT = 0.6
+_WELLS = np.sort(np.roots([4.0, 0.0, -4.0, -TILT]).real)
+_FLOOR = float((_WELLS[2] ** 2 - 1.0) ** 2 - TILT * _WELLS[2])
+
+
+def _bowl(x: Any, y: Any) -> Any:
+    return 0.5 * (x * x + 2.0 * y * y)
 
 
 def _ravine(x: Any, y: Any) -> Any:
@@ -64,7 +71,7 @@ def _ravine(x: Any, y: Any) -> Any:
 
 def _valleys(x: Any, y: Any) -> Any:
     # A double well along x, tilted so that the right one is deeper, in a bowl along y.
-    return (x * x - 1.0) ** 2 - 0.3 * x + 0.7 + 0.5 * y * y
+    return (x * x - 1.0) ** 2 - TILT * x - _FLOOR + 0.5 * y * y
 
 
 def _saddle(x: Any, y: Any) -> Any:
@@ -78,15 +85,14 @@ def _cliff(x: Any, y: Any) -> Any:
     return 0.1 * x * x + 0.25 * y * y + 50.0 * wall * wall
 
 
-_WELLS = np.sort(np.roots([4.0, 0.0, -4.0, -0.3]).real)
-
 SURFACES: Mapping[str, Formula] = {
+    "bowl": Formula(_bowl, lambda x, y: (x, 2.0 * y), (-4.0, 4.0, -3.0, 3.0), (Mark("minimum", 0.0, 0.0),)),
     "ravine": Formula(
         _ravine, lambda x, y: (x, STEEP * y), (-11.0, 3.0, -2.2, 2.2), (Mark("minimum", 0.0, 0.0),)
     ),
     "valleys": Formula(
         _valleys,
-        lambda x, y: (4.0 * x * (x * x - 1.0) - 0.3, y),
+        lambda x, y: (4.0 * x * (x * x - 1.0) - TILT, y),
         (-1.8, 1.8, -1.5, 1.5),
         (
             Mark("local minimum", float(_WELLS[0]), 0.0),
@@ -147,7 +153,7 @@ class Surface(Spec):
     ``optimizers`` in their order; :attr:`labels` names them.
     """
 
-    surface: Literal["ravine", "valleys", "saddle", "cliff"] = option("Surface", "Which formula.")
+    surface: Literal["bowl", "ravine", "valleys", "saddle", "cliff"] = option("Surface", "Which formula.")
     start: Annotated[tuple[float, float], values()] = option("Start", "Both weights at first.")
     optimizers: Annotated[tuple[Optimizer, ...], references("optimizer")] = option(
         "Optimizers", "Each takes a path of its own.", min_length=1, max_length=8
