@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from gradsim import model
+from gradsim.exchange.start import initial_weights, start_of
 from gradsim.model import bundled, file, migrations, problems
 from gradsim.model.faults import FaultsError
 from gradsim.nn.spec import fields_of, frozen
@@ -142,7 +143,7 @@ class Experiment(model.Experiment):
         """
         _check(self)
         with np.errstate(over="ignore"):
-            return [array.astype(self.dtype) for array in self.stack().initial_weights(self.seed)]
+            return [array.astype(self.dtype) for array in initial_weights(self)]
 
     def gradients(self, x: Array, y: Array, weights: Sequence[Array] | None = None) -> Gradients:
         """One forward and backward pass in training mode; nothing is updated.
@@ -284,7 +285,8 @@ def _trainer(
     from gradsim.engine.team import cores
     from gradsim.engine.trainer import Trainer
 
-    return Trainer(experiment, weights, stop_on_nonfinite=stop_on_nonfinite, threads=threads or cores())
+    start = start_of(experiment) if weights is None else weights
+    return Trainer(experiment, start, stop_on_nonfinite=stop_on_nonfinite, threads=threads or cores())
 
 
 def _targets(y: Array, outputs: int) -> Array:

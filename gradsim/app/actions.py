@@ -119,6 +119,33 @@ def _file_verbs() -> Iterable[Verb]:
         "save",
     )
     yield Verb(
+        "file.paste_code",
+        "Past&e code…",
+        ("Ctrl+Shift+V",),
+        "Make a stack of Keras or PyTorch code: it is read, never run.",
+        lambda w: w.desk.paste_code(),
+        "file",
+        "import",
+    )
+    yield Verb(
+        "file.reuse",
+        "Reuse &trained layers…",
+        (),
+        "Put the first layers of a trained network below the present ones, with their weights.",
+        lambda w: w.desk.reuse(),
+        "file",
+        "import",
+    )
+    yield Verb(
+        "file.export_code",
+        "Export &code…",
+        ("Ctrl+Alt+E",),
+        "Write the experiment as a script for Keras or PyTorch, as a Keras config or as a drawing.",
+        lambda w: w.desk.export_code(),
+        "file",
+        "export",
+    )
+    yield Verb(
         "file.picture",
         "Take a &picture away…",
         ("Ctrl+Shift+E",),
@@ -227,6 +254,8 @@ def _edit_verbs() -> Iterable[Verb]:
 
 
 def _build(verb: building.Verb, window: MainWindow) -> object:
+    if verb.name == "paste" and window.desk.clipboard_holds_code():
+        return window.desk.paste_code()
     return verb.function(window.session)
 
 

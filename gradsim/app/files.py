@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtWidgets import QFileDialog, QMessageBox, QWidget
@@ -22,7 +23,19 @@ from gradsim.model.experiment import Experiment
 from gradsim.model.faults import FaultsError
 
 AUTOSAVE_MS = 15_000
+TAKES = "py ipynb json keras npz safetensors csv"
+"""Endings of the other files that the window makes something of."""
 Answer = Literal["save", "discard", "cancel"]
+
+
+class Others(Protocol):
+    """What makes something of files that are no experiments."""
+
+    def takes(self, path: Path) -> bool:
+        """Whether it knows such files."""
+
+    def take(self, path: Path) -> bool:
+        """Makes something of one; False (and a sentence) if that fails."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,6 +89,7 @@ class Files(QObject):
     Attributes:
         ask_unsaved: Asks what to do with unsaved changes; a dialog by default.
         before_leaving: Called first: puts back what only gave its place to something else for a while.
+        others: Takes files that are no experiments.
         failed: A sentence for the user.
     """
 
@@ -88,6 +102,7 @@ class Files(QObject):
         self.window = parent
         self.ask_unsaved: Callable[[str], Answer] = self._question
         self.before_leaving: Callable[[], object] = lambda: None
+        self.others: Others | None = None
         self._autosaved: Experiment | None = None
         self._timer = QTimer(self)
         self._timer.setInterval(AUTOSAVE_MS)
@@ -113,9 +128,11 @@ class Files(QObject):
 
     def ask_open(self) -> bool:
         """Asks for a file and opens it."""
-        start = str(self._directory())
-        name, _ = QFileDialog.getOpenFileName(self.window, tr("Open an experiment"), start, _filter())
-        return bool(name) and self.open(Path(name))
+        start = str(self.directory())
+        others = " ".join(f"*.{ending}" for ending in TAKES.split())
+        everything = tr("Experiments, code, data, weights, recordings") + f" (*{file.SUFFIX} {others})"
+        name, _ = QFileDialog.getOpenFileName(self.window, tr("Open"), start, f"{everything};;{_filter()}")
+        return bool(name) and self.take(Path(name))
 
     def open(self, path: Path, *, play: bool = False, asked: bool = False) -> bool:
         """Opens a file; False (and a sentence) if it can't be, and then nothing has changed."""
@@ -143,6 +160,8 @@ class Files(QObject):
         suffix = path.suffix.lower()
         if suffix == file.SUFFIX:
             return self.open(path)
+        if self.others is not None and self.others.takes(path):
+            return self.others.take(path)
         if suffix in (".csv", ".npz"):
             make = CSV if suffix == ".csv" else NPZ
             return bool(self.session.edit(edits.set_field, "", "data", make(str(path.absolute()))))
@@ -164,7 +183,7 @@ class Files(QObject):
 
     def ask_save(self) -> bool:
         """Asks for a file and saves in it."""
-        start = self._directory() / (self.session.document.path or Path(self._proposal())).name
+        start = self.directory() / (self.session.document.path or Path(self.proposal() + file.SUFFIX)).name
         name, _ = QFileDialog.getSaveFileName(self.window, tr("Save the experiment"), str(start), _filter())
         if not name:
             return False
@@ -182,9 +201,10 @@ class Files(QObject):
         self.forget_autosave()
         return True
 
-    def _proposal(self) -> str:
+    def proposal(self) -> str:
+        """A name for a file, without ending."""
         words = "".join(c if c.isalnum() or c in "-_ " else " " for c in self.session.experiment.name).split()
-        return ("-".join(words).lower() or "experiment") + file.SUFFIX
+        return "-".join(words).lower() or "experiment"
 
     def may_leave(self) -> bool:
         """Whether what is open may go: saved, thrown away on purpose, or unchanged."""
@@ -215,7 +235,7 @@ class Files(QObject):
 
     def ask_export(self) -> bool:
         """Asks for a file and writes the record into it."""
-        proposal = self._directory() / Path(self._proposal()).with_suffix(".csv")
+        proposal = self.directory() / f"{self.proposal()}.csv"
         exports = f"{tr('Table')} (*.csv);;{tr('Recording')} (*.npz)"
         name, chosen = QFileDialog.getSaveFileName(self.window, tr("Export the record"), str(proposal), exports)
         if not name:
@@ -223,15 +243,19 @@ class Files(QObject):
         path = Path(name)
         if not path.suffix:
             path = path.with_suffix(".npz" if "npz" in chosen else ".csv")
+        if path.suffix.lower() == ".npz":
+            # With the weights of now, so that its layers can be reused.
+            self.session.ask("record", lambda trainer: trainer.weights(), functools.partial(self.export, path))
+            return True
         return self.export(path)
 
-    def export(self, path: Path) -> bool:
-        """Writes the record as CSV or NPZ, by the name of the file."""
+    def export(self, path: Path, weights: Sequence[Any] | None = None) -> bool:
+        """Writes the record as CSV or NPZ, by the name of the file; an NPZ holds these weights, too."""
         recorder = self.session.recorder
         if recorder is None:
             return False
         try:
-            recording = recorder.snapshot()
+            recording = recorder.recording(final_weights=weights)
             if path.suffix.lower() == ".npz":
                 recording.save(path)
             elif path.suffix.lower() == ".csv":
@@ -253,7 +277,8 @@ class Files(QObject):
         self.settings.add_recent(path)
         self.recent_changed.emit()
 
-    def _directory(self) -> Path:
+    def directory(self) -> Path:
+        """Where a dialog for files begins."""
         path = self.session.document.path
         if path is not None:
             return path.parent

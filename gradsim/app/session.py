@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import os
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
@@ -16,6 +17,7 @@ from PySide6.QtCore import QObject, Signal
 
 from gradsim.app.player import Player
 from gradsim.engine import runner as running
+from gradsim.exchange.start import start_of
 from gradsim.model import edits
 from gradsim.model.change import Change
 from gradsim.model.document import Document, Kept
@@ -90,7 +92,8 @@ class Session(Player):
 
         Args:
             play: Run at once.
-            weights: Arrays to start from, in Keras' ``get_weights()`` order; drawn from the seed if None.
+            weights: Arrays to start from, in Keras' ``get_weights()`` order; None are those that the experiment
+                names, or drawn from the seed.
         """
         self.state.set_cursor(None)
         self.first_nonfinite = None
@@ -100,7 +103,8 @@ class Session(Player):
         self._intent = play
         self._preparing = self.startable
         if self.startable:
-            self._run = self.runner.prepare(self.experiment, play=play, weights=weights)
+            start = functools.partial(start_of, self.experiment) if weights is None else weights
+            self._run = self.runner.prepare(self.experiment, play=play, weights=start)
         else:
             self._run = self.runner.leave()
             self.failure = next(p.message for p in self.problems if p.severity == "impossible")
@@ -156,6 +160,10 @@ class Session(Player):
         known = {place.layer.uid for place in edits.places(self.experiment)}
         self.state.select(uid for uid in self.state.selection if uid in known)
         if change.effect == "structure":
+            self.start(play=self._intent)
+        elif change.effect == "freeze" and self.recorder is not None and not self._preparing:
+            self.runner.carry_on(self.experiment)
+        elif change.effect == "freeze":
             self.start(play=self._intent)
         elif change.effect == "live":
             self.runner.apply_live(self.experiment.optimizer)

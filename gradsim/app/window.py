@@ -46,6 +46,7 @@ from gradsim.app.build.run_panel import RunPanel
 from gradsim.app.command_palette import Command, CommandPalette
 from gradsim.app.diagnosis.room import Diagnosis
 from gradsim.app.files import Files
+from gradsim.app.inout.desk import Desk
 from gradsim.app.lessons.room import LessonRoom
 from gradsim.app.pages import Pages
 from gradsim.app.present.presenter import Presenter
@@ -165,6 +166,7 @@ class MainWindow(QMainWindow):
             session.state.set_thresholds(key, scale)
 
         self.files = Files(session, settings, autosave, self)
+        self.files.others = self.desk = Desk(self)
         self.stage = Stage(session, RowSpace(self))
         self.left = LeftColumn(session, self.stage)
         self.cards, self.palette_panel = self.left.cards, self.left.palette_

@@ -110,6 +110,7 @@ def _write(
     experiment: Experiment, form: str, output: Path | None, epochs: int, *, weights: bool, with_data: bool
 ) -> int:
     from gradsim.exchange import drawing, keras_config, keras_script, torch_script
+    from gradsim.exchange.start import initial_weights
     from gradsim.model import file
 
     if form in ("json", "svg"):
@@ -125,7 +126,7 @@ def _write(
         experiment,
         epochs=epochs,
         data="file" if with_data else "gradsim",
-        weights=experiment.stack().initial_weights(experiment.seed) if weights else None,
+        weights=initial_weights(experiment) if weights else None,
         arrays_name=f"{output.stem if output else 'arrays'}.npz",
     )
     for note in exported.notes:

@@ -17,6 +17,7 @@ from gradsim.diagnose import remedies
 from gradsim.diagnose.evidence import NOT_KERNELS, context
 from gradsim.diagnose.findings import Finding, diagnose
 from gradsim.engine.trainer import Trainer
+from gradsim.exchange.start import start_of
 from gradsim.i18n import tr
 from gradsim.model import problems
 from gradsim.model.edits import Edit, EditError
@@ -222,7 +223,7 @@ def _trial(candidate: Candidate, steps: int) -> Iterator[tuple[int, Result | Non
     yield 0, None
     experiment = _with_short_memory(candidate.experiment, steps)
     with _BUILDING:
-        trainer = Trainer(experiment, stop_on_nonfinite=True)
+        trainer = Trainer(experiment, start_of(experiment), stop_on_nonfinite=True)
     recorder = Recorder(
         trainer.layer_table, experiment=context(candidate.experiment), dtype=experiment.dtype, seed=experiment.seed
     )

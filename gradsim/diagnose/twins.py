@@ -10,6 +10,7 @@ import numpy as np
 
 from gradsim.diagnose.evidence import context
 from gradsim.engine.trainer import Chunk, Snapshot, Trainer
+from gradsim.exchange.start import start_of
 from gradsim.i18n import mark, tr
 from gradsim.model.experiment import Experiment
 from gradsim.model.stack import Placed, Stack
@@ -254,7 +255,9 @@ class Twins:
         if not 2 <= len(experiments) <= MOST:
             raise ValueError(tr("twins: must be 2 to {most} experiments (received {n})", most=MOST, n=len(experiments)))
         self.experiments = tuple(experiments)
-        self.trainers = tuple(Trainer(one) for one in experiments) if trainers is None else tuple(trainers)
+        if trainers is None:
+            trainers = [Trainer(one, start_of(one)) for one in experiments]
+        self.trainers = tuple(trainers)
         steps = {trainer.step for trainer in self.trainers}
         if len(self.trainers) != len(self.experiments) or len(steps) != 1:
             raise ValueError(

@@ -30,7 +30,7 @@ from gradsim.data import DataError
 from gradsim.engine import kernels
 from gradsim.engine.trainer import Chunk, Snapshot, Trainer
 from gradsim.i18n import tr
-from gradsim.model import file
+from gradsim.model import file, migrations
 from gradsim.model.experiment import Experiment
 from gradsim.model.faults import FaultsError
 from gradsim.model.stack import Stack, StackError
@@ -169,6 +169,9 @@ class Answer:
 Event = Prepared | Progress | Failure | Diverged | Moved | Answer
 
 
+Weights = Sequence[Any] | Callable[[], Sequence[Any] | None] | None
+
+
 class _InterruptedError(Exception):
     """Closing, or another run was asked for."""
 
@@ -187,8 +190,10 @@ class _Lane:
     def __init__(self, trainer: Trainer, recorder: Recorder, checkpoint_bytes: int) -> None:
         self.experiment = trainer.experiment
         self.trainer, self.recorder = trainer, recorder
+        self.first_step = trainer.step
+        """There is no way back behind it."""
         self.snapshots = Snapshots(checkpoint_bytes)
-        self.live: list[tuple[int, Optimizer]] = [(0, trainer.experiment.optimizer)]
+        self.live: list[tuple[int, Optimizer]] = [(trainer.step, trainer.experiment.optimizer)]
         self.viewer: Trainer | None = None
         self.unrecorded: list[Chunk] = []
 
@@ -315,13 +320,18 @@ class Runner:
 
     # -- commands: any thread ------------------------------------------------------------------------
 
-    def prepare(self, experiment: Experiment, *, play: bool = False, weights: Sequence[Any] | None = None) -> int:
-        """Leaves the present run and prepares one of this experiment, from its seed; returns its number."""
-        return self.prepare_all(
-            lambda: [Trainer(experiment, weights, stop_on_nonfinite=self.stop_on_nonfinite)],
-            dtypes=(experiment.dtype,),
-            play=play,
-        )
+    def prepare(self, experiment: Experiment, *, play: bool = False, weights: Weights = None) -> int:
+        """Leaves the present run and prepares one of this experiment; returns its number.
+
+        Args:
+            weights: Arrays to start from, or what gives them in the thread; None is from the seed.
+        """
+
+        def make() -> list[Trainer]:
+            start = weights() if callable(weights) else weights
+            return [Trainer(experiment, start, stop_on_nonfinite=self.stop_on_nonfinite)]
+
+        return self.prepare_all(make, dtypes=(experiment.dtype,), play=play)
 
     def prepare_all(self, make: Callable[[], Sequence[Trainer]], *, dtypes: Sequence[str], play: bool = False) -> int:
         """Leaves the present run and prepares one of several trainings that keep step; returns its number.
@@ -396,6 +406,13 @@ class Runner:
     def apply_live(self, optimizer: Optimizer) -> None:
         """Changes learning rate, clipping or schedule of the first training from the next step on; weights stay."""
         self._send(lambda: self._apply_live(optimizer))
+
+    def carry_on(self, experiment: Experiment) -> None:
+        """Goes on with the weights and the record of now, with other layers frozen; :class:`Prepared` follows.
+
+        There is no way back behind this moment any more.
+        """
+        self._send(lambda: self._carry_on(experiment))
 
     def ask(self, key: object, function: Callable[[Trainer], Any], step: int | None = None, place: int = 0) -> int:
         """Has a function look at the trainer between two chunks; an :class:`Answer` of the returned number follows.
@@ -586,7 +603,7 @@ class Runner:
     def _new_recorder(trainer: Trainer, capacity: int) -> Recorder:
         experiment = trainer.experiment
         try:
-            content: dict[str, Any] | None = file.content_of(experiment)
+            content: dict[str, Any] | None = {migrations.KEY: migrations.CURRENT, **file.content_of(experiment)}
         except file.FileError:
             # Data in memory: the recording then can't name what it was trained on.
             content = None
@@ -789,6 +806,20 @@ class Runner:
         lane = self._lanes[0]
         lane.live = [*((at, used) for at, used in lane.live if at < trainer.step), (trainer.step, optimizer)]
 
+    def _carry_on(self, experiment: Experiment) -> None:
+        if self._ready() is None or len(self._lanes) != 1:
+            return
+        self._finish_phases()
+        old = self._lanes[0]
+        trainer = old.trainer.continued(experiment)
+        old.recorder.set_layers(trainer.layer_table)
+        lane = _Lane(trainer, old.recorder, self.checkpoint_bytes)
+        lane.snapshots.add(trainer.snapshot())
+        self._lanes = (lane,)
+        self._restart_clock()
+        self._publish()
+        self._emit(Prepared(self._run, (Track(experiment, trainer.stack, lane.recorder),)))
+
     # Slow motion
 
     def _next_phase(self) -> None:
@@ -843,7 +874,7 @@ class Runner:
         self._phases = self._phase = None
         self._meter.clear()
         for lane in self._lanes:
-            step = max(step, lane.recorder.first_step)
+            step = max(step, lane.first_step)
             trainer, wanted = lane.trainer, lane.live[-1][1]
             # From before the step, so that gradients and activations in memory are those of the last step done.
             trainer.restore(lane.snapshots.before(max(0, step - 1)))
@@ -908,7 +939,7 @@ class Runner:
         done = trainer.step if question.step is None else question.step + 1
         if done == trainer.step:
             return True, question.function(trainer)
-        if not lane.recorder.first_step <= done < trainer.step:
+        if not lane.first_step <= done < trainer.step:
             return True, None
         if lane.viewer is None:
             # A trainer of its own, so that looking back never disturbs the run.

@@ -120,6 +120,7 @@ class Trainer:
     ) -> None:
         self.experiment = experiment
         self.stop_on_nonfinite = stop_on_nonfinite
+        self._threads = threads
         self.stack = experiment.stack()
         self.dataset = datasets.load(experiment.data)
         if len(self.stack.output_shape) != 1:
@@ -324,6 +325,22 @@ class Trainer:
             array[...] = kept
         self._context[...] = snapshot.context
         self._restore_order()
+
+    def continued(self, experiment: Experiment) -> Trainer:
+        """A trainer that goes on from where this one stands, of an experiment in which other layers learn.
+
+        What is kept per weight by the optimizer begins anew where a layer is set free.
+
+        Raises:
+            ValueError: if the experiments differ in more than that (and what is live).
+        """
+        found = Trainer(experiment, self.weights(), stop_on_nonfinite=self.stop_on_nonfinite, threads=self._threads)
+        for mine, theirs in zip(self.plan.variables, found.plan.variables, strict=True):
+            for before, after in zip(mine.slots, theirs.slots, strict=False):
+                found._array(after)[...] = self._array(before)
+        found._context[...] = self._context
+        found._restore_order()
+        return found
 
     def _restore_order(self) -> None:
         if self._order is None or not self.experiment.shuffle or not 0 < self._context[Context.POSITION] < len(self._x):

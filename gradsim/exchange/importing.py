@@ -39,6 +39,11 @@ def read_text(text: str, base: Experiment | None = None) -> Imported:
     return read_code(text, "pasted.py", base)
 
 
+def read_code_of(text: str, base: Experiment | None = None) -> Imported:
+    """Reads code that can't be anything else: what the cells of a notebook hold."""
+    return read_code(text, "code.py", base)
+
+
 def read_file(path: str | os.PathLike[str], base: Experiment | None = None) -> Imported:
     """Reads a ``.py``, ``.ipynb``, ``.json`` (Keras config) or ``.keras`` file.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import json
 import os
 import zipfile
 from pathlib import Path
@@ -57,6 +58,17 @@ def read(path: str | os.PathLike[str], base: Experiment | None = None) -> Import
     if [entry[1]["type"] for entry in with_weights] != [p.layer.identifier for p in placed]:
         raise refuse(tr("the file"), tr("must hold one model whose layers follow each other"))
     return dataclasses.replace(imported, weights=_weights(weights, list(zip(placed, with_weights, strict=True))))
+
+
+def config_text(path: str | os.PathLike[str]) -> str:
+    """The config in a file, laid out to be read; raises as :func:`read`."""
+    path = Path(path)
+    checked_file(path)
+    try:
+        content = json.loads(_from(path, CONFIG, file.MAX_BYTES))
+    except (ValueError, RecursionError) as error:
+        raise refuse(CONFIG, tr("must be JSON ({error})", error=error)) from None
+    return json.dumps(content, indent=2, ensure_ascii=False)
 
 
 def _from(path: Path, name: str, limit: int) -> bytes:

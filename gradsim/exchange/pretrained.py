@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,8 @@ from gradsim.model.faults import FaultsError
 from gradsim.model.stack import count_rows
 from gradsim.nn import layers as nn_layers
 from gradsim.nn.layers import Layer
+from gradsim.nn.spec import MISSING, Fault
+from gradsim.resources import resource
 from gradsim.telemetry import Recording, RecordingFileError
 
 
@@ -52,7 +55,9 @@ class Reused:
 
 
 def load(path: str | os.PathLike[str], experiment: Experiment | None = None) -> Saved:
-    """Opens a trained stack: a recording (``.npz``), a ``.keras`` file, or weights that belong to ``experiment``.
+    """Opens a trained stack: a recording, a ``.keras`` file, weights of ``experiment``, or another experiment's file.
+
+    An experiment's file holds no weights: they lie beside it, see :func:`weights_beside`.
 
     Args:
         experiment: The stack of a file that holds weights only; for a ``.keras`` file, what that does not say (data).
@@ -61,6 +66,9 @@ def load(path: str | os.PathLike[str], experiment: Experiment | None = None) -> 
         ImportFault: with everything that is wrong with it.
     """
     path = Path(path)
+    if path.suffix.lower() == file.SUFFIX:
+        opened = file.load(path).experiment
+        return load(weights_beside(path), opened)
     if path.suffix.lower() == ".keras":
         imported = keras_file.read(path, experiment)
         if imported.weights is None:
@@ -71,11 +79,29 @@ def load(path: str | os.PathLike[str], experiment: Experiment | None = None) -> 
             recording = Recording.load(path)
         except RecordingFileError as error:
             raise refuse(tr("the recording"), str(error)) from None
-        return of_recording(recording, experiment)
+        return of_recording(recording, None if isinstance(recording.experiment, dict) else experiment)
     if experiment is None:
         message = tr("holds weights only: the experiment that they belong to must be given too")
         raise refuse(tr("the file"), message, path.name)
     return Saved(experiment, weights.read(path, experiment.stack()))
+
+
+def weights_beside(path: Path) -> Path:
+    """Where the weights of an experiment's file lie: ``X.weights.npz``, else its recording ``X.npz``.
+
+    Any other file holds its weights itself.
+
+    Raises:
+        ImportFault: if there are none.
+    """
+    if path.suffix.lower() != file.SUFFIX:
+        return path
+    names = (f"{path.stem}.weights.npz", f"{path.stem}.npz")
+    for name in names:
+        if path.with_name(name).is_file():
+            return path.with_name(name)
+    message = tr("must lie beside it: train the experiment and save its record there as NPZ")
+    raise refuse(" / ".join(names), message)
 
 
 def of_recording(recording: Recording, experiment: Experiment | None = None) -> Saved:
@@ -95,6 +121,8 @@ def of_recording(recording: Recording, experiment: Experiment | None = None) -> 
         if not isinstance(content, dict):
             raise refuse(tr("the recording"), tr("must hold its experiment; this one was made with data in memory"))
         try:
+            # The window's records of some time did not say their format, the first one.
+            content = {migrations.KEY: 1, **content}
             fields = {key: value for key, value in migrations.migrate(content).items() if key not in file.EXTENSIONS}
             fields.pop(migrations.KEY, None)
             experiment = file.experiment_from(fields)
@@ -104,6 +132,80 @@ def of_recording(recording: Recording, experiment: Experiment | None = None) -> 
             raise refuse(tr("the recording"), str(error.args[0])) from None
     named = {f"arr_{number}": array for number, array in enumerate(arrays)}
     return Saved(experiment, weights.fitted(named, experiment.stack()))
+
+
+def start_of(experiment: Experiment) -> list[Array] | None:
+    """The arrays that an experiment starts from if it names a file of trained weights; None if it names none.
+
+    The layers behind the first ``pretrained_layers`` start from the seed.
+
+    Raises:
+        ImportFault: if the file can't be read, or its weights do not fit on these layers.
+        gradsim.model.stack.StackError: if the stack can't be computed.
+    """
+    if not experiment.pretrained:
+        return None
+    stack = experiment.stack()
+    rows = experiment.pretrained_layers or len(stack.layers)
+    if rows > len(stack.layers):
+        message = tr("must be at most {n}, as many as the stack has", n=len(stack.layers))
+        raise refuse("pretrained_layers", message, rows)
+    first = [(placed, weight) for placed, weight in stack.weights() if placed.index < rows]
+    found = arrays_of(experiment, place_of(experiment.pretrained), rows)
+    faults = []
+    for number, (placed, weight) in enumerate(first):
+        where = f"{placed.name}.{weight.role}"
+        if number >= len(found):
+            message = tr("is not in {file}: take fewer layers from it", file=experiment.pretrained)
+            faults.append(Fault(where, message, MISSING))
+        elif found[number].shape != weight.shape:
+            shape, name = found[number].shape, experiment.pretrained
+            message = tr("must have the shape {shape} to start from {file}", shape=shape, file=name)
+            faults.append(Fault(where, message, weight.shape))
+        else:
+            faults += weights.finite(found[number], where)
+    if faults:
+        raise ImportFault(faults)
+    start = stack.initial_weights(experiment.seed)
+    with np.errstate(over="ignore"):
+        return [*(np.asarray(array, dtype=np.float64) for array in found[: len(first)]), *start[len(first) :]]
+
+
+def place_of(name: str) -> Path:
+    """The file behind a name: one of a person, or ``bundled:NAME``.
+
+    Raises:
+        ImportFault: if nothing of this name comes with the program.
+    """
+    if not name.startswith(file.BUNDLED):
+        return Path(name).expanduser()
+    try:
+        return resource(f"weights/{name.removeprefix(file.BUNDLED)}.npz")
+    except (FileNotFoundError, ValueError):
+        raise refuse("pretrained", tr("must be a file, or weights that come with the program"), name) from None
+
+
+def arrays_of(experiment: Experiment, path: Path, rows: int) -> tuple[Array, ...]:
+    """Arrays of a file in the order of a stack: all of a trained one, of plain ones as many as the first rows have."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise refuse("pretrained", tr("can't be opened: {error}", error=reason), str(path)) from None
+    recorded = path.suffix.lower() == ".npz" and weights.is_recording(path)
+    # A recording holds its own stack: it reads the same for every experiment.
+    return _arrays(path, None if recorded else experiment, rows, (status.st_mtime_ns, status.st_size, status.st_ino))
+
+
+@functools.lru_cache(maxsize=4)
+def _arrays(path: Path, experiment: Experiment | None, rows: int, stamp: object) -> tuple[Array, ...]:
+    if experiment is None or path.suffix.lower() == ".keras":
+        return tuple(load(path, experiment).weights)
+    if path.suffix.lower() not in weights.SUFFIXES:
+        allowed = ", ".join((".keras", *weights.SUFFIXES))
+        raise refuse("pretrained", tr("must end in one of {allowed}", allowed=allowed), path.name)
+    below = dataclasses.replace(experiment, layers=split(experiment.layers, rows)[0], pretrained="")
+    return tuple(weights.read(path, below.stack(), first=True))
 
 
 def split(layers: Sequence[Layer], rows: int) -> tuple[tuple[Layer, ...], tuple[Layer, ...]]:

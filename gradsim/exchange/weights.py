@@ -71,12 +71,15 @@ def checked_file(path: Path, limit: int = MAX_FILE_BYTES) -> int:
     return status.st_size
 
 
-def read(path: str | os.PathLike[str], stack: Stack) -> list[Array]:
+def read(path: str | os.PathLike[str], stack: Stack, *, first: bool = False) -> list[Array]:
     """Weights for a stack.
 
     A recording gives its final weights. In other files arrays are taken in the order of their numbered names
     (``arr_0``, ``0.weight``, ``dense_1/kernel``); a matrix named ``weight`` is one of PyTorch, which lies the other
     way round.
+
+    Args:
+        first: The file may hold more: its first arrays are taken.
 
     Returns:
         Arrays in Keras' ``get_weights()`` order.
@@ -98,8 +101,12 @@ def read(path: str | os.PathLike[str], stack: Stack) -> list[Array]:
             raise refuse(tr("the recording"), tr("must hold weights; this one was made without"), str(path))
         return fitted({f"arr_{number}": array for number, array in enumerate(arrays)}, stack)
     # Twice as many as the stack has leaves room for what is not used, and none for a flood.
-    most = 2 * stack.parameters + 10_000
-    return fitted(read_npz(path, most) if suffix == ".npz" else read_safetensors(path, most), stack)
+    most = 2 * (MAX_PARAMETERS if first else stack.parameters) + 10_000
+    found = read_npz(path, most) if suffix == ".npz" else read_safetensors(path, most)
+    if first:
+        names = sorted(filter(_counts, found), key=_order)[: sum(1 for _ in stack.weights())]
+        found = {name: found[name] for name in names}
+    return fitted(found, stack)
 
 
 def is_recording(path: Path) -> bool:
@@ -249,9 +256,7 @@ def fitted(arrays: Mapping[str, Array], stack: Stack) -> list[Array]:
     Raises:
         ImportFault: with every array that does not fit.
     """
-    # PyTorch counts the batches that a BatchNorm has seen; nothing here depends on it.
-    names = [name for name in arrays if not name.endswith("num_batches_tracked")]
-    names.sort(key=_order)
+    names = sorted(filter(_counts, arrays), key=_order)
     wanted = list(stack.weights())
     if len(names) != len(wanted):
         message = tr("must hold {n} arrays, as many as the stack has weights", n=len(wanted))
@@ -272,6 +277,11 @@ def fitted(arrays: Mapping[str, Array], stack: Stack) -> list[Array]:
     if faults:
         raise ImportFault(faults)
     return found
+
+
+def _counts(name: str) -> bool:
+    # PyTorch counts the batches that a BatchNorm has seen; nothing here depends on it.
+    return not name.endswith("num_batches_tracked")
 
 
 def finite(array: Array, where: str) -> Iterator[Fault]:

@@ -10,9 +10,11 @@ from gradsim.model.experiment import Experiment
 from gradsim.nn.layers import Layer
 from gradsim.nn.spec import Spec, fields_of
 
-Effect = Literal["none", "text", "live", "structure"]
+Effect = Literal["none", "text", "live", "freeze", "structure"]
 
 TEXTS = frozenset({"name", "description"})
+_NAMES = frozenset({"name"})
+_LEARNS = frozenset({"name", "trainable"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,8 +25,8 @@ class Change:
         facets: The fields of the experiment that differ ("layers", "data", "loss", "optimizer", ...).
         uids: The layers that came, went, moved or differ themselves.
         effect: "none": equal; "text": names and descriptions only; "live": learning rate, clipping or
-            schedule, which a run takes over between two steps; "structure": a run must start again from the
-            seed.
+            schedule, which a run takes over between two steps; "freeze": which layers learn (and what is live),
+            so that a run goes on with its weights; "structure": a run must start again from the seed.
         origin: Who made the change, so that a view may pass over its own.
     """
 
@@ -60,12 +62,16 @@ def compare(before: Experiment, after: Experiment, origin: object = None) -> Cha
 def _effect(before: Experiment, after: Experiment, facets: frozenset[str]) -> Effect:
     if not facets:
         return "none"
+    frozen = False
     for facet in facets - TEXTS:
         if facet == "layers":
-            if _bare(before.layers, names=False) != _bare(after.layers, names=False):
+            if _bare(before.layers, but=_LEARNS) != _bare(after.layers, but=_LEARNS):
                 return "structure"
+            frozen = _bare(before.layers, but=_NAMES) != _bare(after.layers, but=_NAMES)
         elif facet != "optimizer" or not _differ_live(before.optimizer, after.optimizer):
             return "structure"
+    if frozen:
+        return "freeze"
     return "live" if "optimizer" in facets else "text"
 
 
@@ -75,16 +81,16 @@ def _differ_live(before: Spec, after: Spec) -> bool:
     return all(view.live or getattr(before, view.name) == getattr(after, view.name) for view in fields_of(type(before)))
 
 
-def _bare(value: Any, *, names: bool = True) -> Any:
-    """A value that is equal for layers which differ in their identity (or name) alone."""
+def _bare(value: Any, *, but: frozenset[str] = frozenset()) -> Any:
+    """A value that is equal for layers which differ in their identity (or in these fields) alone."""
     if isinstance(value, tuple):
-        return tuple(_bare(entry, names=names) for entry in value)
+        return tuple(_bare(entry, but=but) for entry in value)
     if not isinstance(value, Layer):
         return value
     return type(value), *(
-        _bare(getattr(value, view.name), names=names)
+        _bare(getattr(value, view.name), but=but)
         for view in fields_of(type(value))
-        if not view.hidden and (names or view.name != "name")
+        if not view.hidden and view.name not in but
     )
 
 

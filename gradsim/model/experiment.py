@@ -28,6 +28,8 @@ class Experiment(Spec):
         data: A dataset by name, as spec, or in memory: ``(x, y)`` or ``(x, y, x_val, y_val)`` arrays.
         batch_size: Rows of a step; None is the whole training set (batch gradient descent), 1 is stochastic.
         seed: Decides the initial weights, the order of the rows and dropout.
+        pretrained: A file of weights, or ``bundled:NAME``; :func:`gradsim.exchange.pretrained.start_of` reads it.
+        pretrained_layers: How many layers of the expanded stack start from it; None is all.
     """
 
     kind: ClassVar[str] = "experiment"
@@ -59,6 +61,25 @@ class Experiment(Spec):
     )
     dtype: Literal["float32", "float64"] = option("Number format", "What the training computes in.", default="float32")
     shuffle: bool = option("Shuffle", "Mix the rows anew in every epoch.", default=True, advanced=True)
+    pretrained: str = option(
+        "Trained weights",
+        "File that the first layers start from: a recording (.npz), a .keras file, .safetensors or arrays (.npz); "
+        "empty: every weight is drawn from the seed.",
+        default="",
+        max_length=4096,
+        advanced=True,
+        kw_only=True,
+    )
+    pretrained_layers: int | None = option(
+        "Layers from the file",
+        "How many of the first layers start from trained weights, Flatten included; empty: all of them.",
+        default=None,
+        ge=1,
+        le=100_000,
+        unit="layers",
+        advanced=True,
+        kw_only=True,
+    )
     name: str = option("Name", "Title of the experiment.", default="", max_length=200, kw_only=True)
     description: str = option("Description", "What it shows.", default="", max_length=20_000, kw_only=True)
 

@@ -16,7 +16,7 @@ import re
 import stat
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,9 @@ SUFFIX = ".gradsim"
 
 EXTENSIONS = ("view", "state")
 """Fields of a file that belong to whoever shows the experiment. They are kept as they are."""
+
+BUNDLED = "bundled:"
+"""What the place of trained weights begins with that come with the program."""
 
 MAX_BYTES = 16 * 2**20
 MAX_DEPTH = 64
@@ -158,7 +161,8 @@ def _layer_faults(layers: Any) -> Iterator[Fault]:
 
 
 def content_of(experiment: Experiment) -> dict[str, Any]:
-    """The experiment as plain JSON values: every field but empty texts; in layers what is not the default.
+    """The experiment as plain JSON values: every field but empty texts and what belongs to trained weights that it does
+    not start from; in layers what is not the default.
 
     Raises:
         FileError: if its data live in memory only.
@@ -181,7 +185,8 @@ def content_of(experiment: Experiment) -> dict[str, Any]:
         view.name: to_json(getattr(experiment, view.name)) for view in fields_of(type(experiment)) if not view.hidden
     }
     texts = {key: values.pop(key) for key in ("name", "description")}
-    return {**{key: text for key, text in texts.items() if text}, **values}
+    start = {key: values.pop(key) for key in ("pretrained", "pretrained_layers")}
+    return {**{key: text for key, text in (texts | start).items() if text}, **values}
 
 
 def dumps(experiment: Experiment, extensions: Mapping[str, Any] | None = None) -> str:
@@ -261,23 +266,29 @@ def _without_waiting(path: str, flags: int) -> int:
 
 
 def _with_data_from(experiment: Experiment, folder: Path) -> Experiment:
-    path = getattr(experiment.data, "path", None)
-    if not isinstance(path, str) or not path or os.path.isabs(path) or path.startswith("~"):
-        return experiment
-    data = dataclasses.replace(experiment.data, path=str(folder.absolute() / path))  # type: ignore[call-arg]
-    return dataclasses.replace(experiment, data=data)
+    """With the paths of its files from the folder on."""
+    return _with_paths(experiment, lambda path: path if os.path.isabs(path) else str(folder.absolute() / path))
 
 
 def _with_data_near(experiment: Experiment, folder: Path) -> Experiment:
+    """With the paths of files below the folder relative to it."""
+
+    def shown(path: str) -> str:
+        absolute, near = Path(os.path.abspath(path)), Path(os.path.abspath(folder))
+        return absolute.relative_to(near).as_posix() if absolute.is_relative_to(near) else str(absolute)
+
+    return _with_paths(experiment, shown)
+
+
+def _with_paths(experiment: Experiment, change: Callable[[str], str]) -> Experiment:
     path = getattr(experiment.data, "path", None)
-    if not isinstance(path, str) or not path or path.startswith("~"):
-        return experiment
-    absolute, near = Path(os.path.abspath(path)), Path(os.path.abspath(folder))
-    shown = absolute.relative_to(near).as_posix() if absolute.is_relative_to(near) else str(absolute)
-    if shown == path:
-        return experiment
-    data = dataclasses.replace(experiment.data, path=shown)  # type: ignore[call-arg]
-    return dataclasses.replace(experiment, data=data)
+    if isinstance(path, str) and path and not path.startswith("~") and change(path) != path:
+        data = dataclasses.replace(experiment.data, path=change(path))  # type: ignore[call-arg]
+        experiment = dataclasses.replace(experiment, data=data)
+    path = experiment.pretrained
+    if path and not path.startswith(("~", BUNDLED)) and change(path) != path:
+        experiment = dataclasses.replace(experiment, pretrained=change(path))
+    return experiment
 
 
 class _Object(dict[str, Any]):

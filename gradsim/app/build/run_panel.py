@@ -83,7 +83,8 @@ class RunPanel(Panel):
         layout.addWidget(self.regime)
 
         self._section(layout, tr("Start and numbers"))
-        self.start = Form(session, Target(), inside, only=("seed", "dtype", "shuffle"))
+        fields = ("seed", "dtype", "shuffle", "pretrained", "pretrained_layers")
+        self.start = Form(session, Target(), inside, only=fields)
         layout.addWidget(self.start)
 
         self._section(layout, tr("About this experiment"))

@@ -336,8 +336,7 @@ class PictureDialog(QDialog):
 
 def proposal(window: MainWindow, key: str, suffix: str) -> str:
     """A name for a file in the folder that was used last."""
-    base = Path(window.files._proposal()).stem
-    return str(window.files._directory() / f"{base}-{key}.{suffix}")
+    return str(window.files.directory() / f"{window.files.proposal()}-{key}.{suffix}")
 
 
 class FilmDialog(QDialog):

@@ -245,7 +245,7 @@ def test_that_only_existing_files_are_recent_and_the_latest_is_first(files: File
 
 def test_that_the_proposed_name_holds_no_odd_characters(files: Files) -> None:
     rename(files, "Init: he / glorot?")
-    assert files._proposal() == "init-he-glorot.gradsim"
+    assert files.proposal() == "init-he-glorot"
 
 
 def test_that_the_state_of_an_autosaved_file_is_plain_json(files: Files, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pytestqt.qtbot import QtBot
 from gradsim.app.player import TEXT_FRAMES, SlowTick
 from gradsim.app.session import Session
 from gradsim.engine.trainer import Trainer
+from gradsim.exchange.start import start_of
 from gradsim.model import bundled, edits
 from gradsim.model.file import FileError
 from gradsim.telemetry.quantities import Thresholds
@@ -309,3 +310,42 @@ def test_that_a_closed_session_tells_nothing_more(open_session: OpenSession, qtb
     with qtbot.assertNotEmitted(session.tick, wait=80), qtbot.assertNotEmitted(session.run_changed):
         pass
     assert not session.runner._thread.is_alive()
+
+
+def test_that_freezing_goes_on_with_weights_and_record(open_session: OpenSession, qtbot: QtBot) -> None:
+    session = open_session(started=True)
+    session.runner.step(30)
+    arrive(qtbot, session, 30)
+    recorder, answers = session.recorder, []
+    session.ask("w", lambda trainer: trainer.weights(), answers.append)
+    qtbot.waitUntil(lambda: len(answers) == 1, timeout=WAIT)
+    first = session.experiment.layers[0].uid
+    with qtbot.waitSignal(session.recorder_changed, timeout=WAIT):
+        session.edit(edits.set_field, first, "trainable", False)
+    assert session.recorder is recorder and session.latest == 29
+    session.runner.step(10)
+    arrive(qtbot, session, 40)
+    session.ask("w", lambda trainer: trainer.weights(), answers.append)
+    qtbot.waitUntil(lambda: len(answers) == 2, timeout=WAIT)
+    moved = [not np.array_equal(a, b) for a, b in zip(*answers, strict=True)]
+    assert moved == [False, False, True, True, True, True]
+    session.back(25)
+    arrive(qtbot, session, 30)
+    session.undo()
+    session.reset()
+    qtbot.waitUntil(lambda: session.status.step == 0 and session.status.state == "paused", timeout=WAIT)
+
+
+def test_that_a_run_starts_from_the_weights_that_the_experiment_names(open_session: OpenSession, qtbot: QtBot) -> None:
+    session = open_session(bundled.load("pretrained-2-two-others"), started=True)
+    answers: list[list[np.ndarray]] = []
+    session.ask("w", lambda trainer: trainer.weights(), answers.append)
+    qtbot.waitUntil(lambda: bool(answers), timeout=WAIT)
+    np.testing.assert_array_equal(answers[0][0], start_of(session.experiment)[0].astype(np.float32))
+
+
+def test_that_a_file_of_weights_that_is_gone_is_a_failure_in_words(open_session: OpenSession, qtbot: QtBot) -> None:
+    session = open_session(small_experiment(pretrained="gone.npz"))
+    with qtbot.waitSignal(session.failed, timeout=WAIT) as heard:
+        session.start()
+    assert "gone.npz" in heard.args[0] and "Traceback" not in heard.args[0]

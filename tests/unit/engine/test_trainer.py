@@ -339,3 +339,19 @@ def test_that_memory_is_little_more_than_what_the_arrays_need() -> None:
     weights = sum(array.nbytes for array in trainer.weights())
     activations = 4 * 32 * (64 + 20 * 64 + 10 + 10)
     assert trainer.nbytes <= 1.3 * (4 * weights + activations)
+
+
+def test_that_a_continued_training_keeps_weights_slots_and_the_order_of_the_rows() -> None:
+    free = experiment([layers.Dense(8, "tanh"), layers.Dense(8, "tanh"), layers.Dense(2, "softmax")], batch_size=16)
+    one, other = Trainer(free), Trainer(free)
+    for trainer in (one, other):
+        trainer.advance(9)
+    same = other.continued(free)
+    assert (same.step, same.epoch) == (one.step, one.epoch)
+    np.testing.assert_array_equal(same.advance(7).steps, one.advance(7).steps)
+    frozen = (dataclasses.replace(free.layers[0], trainable=False), *free.layers[1:])
+    held = same.continued(dataclasses.replace(free, layers=frozen))
+    before = held.weights()
+    held.advance(5)
+    moved = [not np.array_equal(a, b) for a, b in zip(before, held.weights(), strict=True)]
+    assert moved == [False, False, True, True, True, True]

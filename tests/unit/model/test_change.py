@@ -54,3 +54,14 @@ def test_that_data_in_memory_are_compared_by_identity() -> None:
     before = Experiment(data=(np.zeros((3, 2)), np.zeros((3, 1))))
     assert not compare(before, dataclasses.replace(before))
     assert compare(before, Experiment(data=(np.zeros((3, 2)), np.zeros((3, 1))))).facets == {"data"}
+
+
+def test_that_freezing_keeps_the_weights_whatever_is_live_beside_it() -> None:
+    before = Experiment([layers.Repeat(2, layers=[layers.Dense(3)]), layers.Dense(1)], optimizer=optimizers.SGD(0.1))
+    [group, last] = before.layers
+    frozen = dataclasses.replace(before, layers=(dataclasses.replace(group, trainable=False), last))
+    assert compare(before, frozen).effect == "freeze"
+    assert compare(before, dataclasses.replace(frozen, optimizer=optimizers.SGD(0.2))).effect == "freeze"
+    assert compare(before, dataclasses.replace(frozen, seed=3)).effect == "structure"
+    named = dataclasses.replace(before, layers=(group, dataclasses.replace(last, name="top")))
+    assert compare(before, named).effect == "text"

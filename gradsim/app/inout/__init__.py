@@ -1,0 +1,1 @@
+"""What comes into the window and goes out of it: code, own data, trained layers, recordings."""

@@ -1,0 +1,172 @@
+"""Where files and the clipboard go to: each thing to the dialog that knows it. The window has one."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Qt
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QDialog, QFileDialog
+
+from gradsim.app.build import verbs as building
+from gradsim.app.inout.export import ExportCode
+from gradsim.app.inout.paste import PasteCode, looks_like_code
+from gradsim.app.inout.reading import Reading
+from gradsim.app.inout.reuse import ReuseLayers
+from gradsim.exchange import importing, keras_file, notebooks, start
+from gradsim.exchange.python_code import MAX_SOURCE
+from gradsim.exchange.results import Imported, Notes
+from gradsim.exchange.weights import checked_file, refuse
+from gradsim.i18n import tr
+from gradsim.model import edits, file
+from gradsim.model.experiment import Experiment
+from gradsim.model.faults import FaultsError
+
+if TYPE_CHECKING:
+    from gradsim.app.window import MainWindow
+
+CODE = (".py", ".ipynb", ".json")
+"""Files that hold code."""
+
+
+class Desk(QObject):
+    """Opens the dialogs of what comes in and goes out.
+
+    Attributes:
+        dialog: The dialog opened last; None when it is closed.
+    """
+
+    def __init__(self, window: MainWindow) -> None:
+        super().__init__(window)
+        self.window = window
+        self.session, self.files = window.session, window.files
+        self.dialog: QDialog | None = None
+        self.background = Reading(self)
+
+    def show(self, dialog: QDialog) -> None:
+        """Opens a dialog over the window."""
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.dialog = dialog
+        dialog.finished.connect(self._closed)
+        dialog.open()
+
+    def _closed(self, _: int) -> None:
+        self.dialog = None
+
+    # Files
+
+    def takes(self, path: Path) -> bool:
+        """Whether a file (or folder) is something for a dialog."""
+        suffix = path.suffix.lower()
+        return suffix in CODE or suffix in (".keras", ".safetensors")
+
+    def take(self, path: Path) -> bool:
+        """A file was opened or dropped; False (and a sentence) if nothing can be made of it."""
+        suffix = path.suffix.lower()
+        if suffix == ".safetensors":
+            self.reuse(path)
+            return True
+        return self.open_code(path)
+
+    # Trained layers
+
+    def reuse(self, path: Path | None = None) -> ReuseLayers:
+        """The dialog that takes trained layers over."""
+        dialog = ReuseLayers(self.session, self.files.directory(), path, parent=self.window)
+        self.show(dialog)
+        return dialog
+
+    # Code
+
+    def clipboard_holds_code(self) -> bool:
+        """Whether a paste means code rather than layers of this program."""
+        data = QGuiApplication.clipboard().mimeData()
+        if data is None or data.hasFormat(building.MIME) or not data.hasText():
+            return False
+        text = data.text()
+        if not looks_like_code(text):
+            return False
+        try:
+            edits.pasted(text)
+        except (FaultsError, ValueError):
+            return True
+        return False
+
+    def paste_code(self) -> PasteCode:
+        """The dialog, with the code on the clipboard in it if there is some."""
+        text = QGuiApplication.clipboard().text() if self.clipboard_holds_code() else ""
+        dialog = PasteCode(self.session, text, may_leave=self.files.may_leave, parent=self.window)
+        self.show(dialog)
+        return dialog
+
+    def open_code(self, path: Path) -> bool:
+        """A file of code, in the dialog."""
+        try:
+            text, reader = code_of(path)
+        except FaultsError as error:
+            self.files.failed.emit(tr("{name} can't be opened.", name=path.name) + f"\n{error}")
+            return False
+        dialog = PasteCode(
+            self.session,
+            text,
+            title=path.name,
+            reader=reader,
+            read_only=path.suffix.lower() == ".keras",
+            may_leave=self.files.may_leave,
+            parent=self.window,
+        )
+        self.show(dialog)
+        return True
+
+    def export_code(self) -> ExportCode:
+        """The dialog of what goes out."""
+        dialog = ExportCode(
+            self.session.experiment,
+            self.files.directory(),
+            self.files.proposal(),
+            start.initial_weights,
+            parent=self.window,
+        )
+        self.show(dialog)
+        return dialog
+
+    def ask_file(self, title: str, suffixes: tuple[str, ...]) -> Path | None:
+        """Asks for a file."""
+        endings = " ".join(f"*{suffix}" for suffix in suffixes)
+        name, _ = QFileDialog.getOpenFileName(self.window, title, str(self.files.directory()), f"{title} ({endings})")
+        return Path(name) if name else None
+
+
+def code_of(path: Path) -> tuple[str, Callable[[str, Experiment], Imported]]:
+    """The text of a file of code, and what reads it; the code cells of a notebook one below the other.
+
+    Raises:
+        ImportFault: if it is no text, or too long.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".keras":
+        return keras_file.config_text(path), functools.partial(_keras, path)
+    limit = {".json": file.MAX_BYTES, ".ipynb": notebooks.MAX_BYTES}.get(suffix, MAX_SOURCE)
+    checked_file(path, limit)
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise refuse(tr("the file"), tr("can't be read: {error}", error=error.strerror or error), str(path)) from None
+    except UnicodeDecodeError as error:
+        raise refuse(tr("the file"), tr("must be text in UTF-8; byte {n} is none", n=error.start)) from None
+    if suffix == ".ipynb":
+        return notebooks.code_of(text, path.name, Notes())[0], importing.read_code_of
+    return text, importing.read_text
+
+
+def _keras(path: Path, text: str, base: Experiment) -> Imported:
+    """A .keras file: its stack, which starts from its weights."""
+    imported = keras_file.read(path, base)
+    if imported.weights is None:
+        return imported
+    named = dataclasses.replace(imported.experiment, pretrained=str(path.absolute()), pretrained_layers=None)
+    return dataclasses.replace(imported, experiment=named)
