@@ -108,16 +108,6 @@ class Board(QWidget):
         painter.drawText(QRectF(0, 0, area.height(), area.left()), Qt.AlignmentFlag.AlignCenter, tr("weight 2 →"))
         painter.restore()
         painter.setClipRect(area)
-        for one in surface.formula.marks:
-            glyph, words = _MARKS[one.kind]
-            middle = at(one.x, one.y)
-            painter.setFont(theme.font("title", bold=True))
-            painter.setPen(QColor(look.text))
-            box = QRectF(middle.x() - 40, middle.y() - 40, 80, 80)
-            painter.drawText(box, Qt.AlignmentFlag.AlignCenter, glyph)
-            painter.setFont(theme.font("small", bold=True))
-            box = QRectF(middle.x() - 200, middle.y() + theme.px(9), 400, theme.px(26))
-            painter.drawText(box, Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop, tr(words))
         outcome = self.lecture.outcome
         start = at(*surface.start)
         wide = theme.line_width(1.5)
@@ -143,6 +133,15 @@ class Board(QWidget):
         painter.setPen(pen(look.text, wide))
         painter.setBrush(QColor(look.plot))
         painter.drawEllipse(start, wide * 1.8, wide * 1.8)
+        for one in surface.formula.marks:
+            glyph, words = _MARKS[one.kind]
+            middle = at(one.x, one.y)
+            painter.setFont(theme.font("title", bold=True))
+            box = QRectF(middle.x() - 40, middle.y() - 40, 80, 80)
+            _haloed(painter, box, Qt.AlignmentFlag.AlignCenter, glyph)
+            painter.setFont(theme.font("small", bold=True))
+            box = QRectF(middle.x() - 200, middle.y() + theme.px(9), 400, theme.px(26))
+            _haloed(painter, box, Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop, tr(words))
         painter.setClipping(False)
         self._paint_legend(painter, surface, area)
 
@@ -167,7 +166,10 @@ class Board(QWidget):
         widest = max(metrics.horizontalAdvance(label) for label, _ in lines)
         values = max(metrics.horizontalAdvance("1.23 × 10⁻¹⁰"), metrics.horizontalAdvance(tr("ran away")))
         width = sign + widest + values + 4 * gap
-        box = QRectF(area.right() - width - gap, area.top() + gap, width, metrics.height() * (len(lines) + 1) + gap)
+        left, right, _, _ = surface.formula.extent
+        # On the other side than the ways begin.
+        x = area.left() + gap if surface.start[0] > (left + right) / 2 else area.right() - width - gap
+        box = QRectF(x, area.top() + gap, width, metrics.height() * (len(lines) + 1) + gap)
         painter.setPen(pen(look.line))
         painter.setBrush(faded(look.surface, 235))
         painter.drawRoundedRect(box, theme.px(4), theme.px(4))
@@ -297,6 +299,16 @@ class Board(QWidget):
             painter.setPen(QColor(look.text))
             text = QRectF(box.left() + sign + gap * 1.5, y, box.width(), metrics.height())
             painter.drawText(text, Qt.AlignmentFlag.AlignLeft, name)
+
+
+def _haloed(painter: QPainter, box: QRectF, flags: Qt.AlignmentFlag, text: str) -> None:
+    """Text that can be read over any line."""
+    look = theme.current()
+    painter.setPen(QColor(look.plot))
+    for dx, dy in ((-1.5, 0), (1.5, 0), (0, -1.5), (0, 1.5)):
+        painter.drawText(box.translated(dx, dy), flags, text)
+    painter.setPen(QColor(look.text))
+    painter.drawText(box, flags, text)
 
 
 def _points(x: NDArray[np.float64], y: NDArray[np.float64]) -> QPolygonF:

@@ -262,7 +262,23 @@ class LessonPanel(QWidget):
     @property
     def wanted_by_audience(self) -> bool:
         """Whether the step's phase has something for the audience to read."""
-        return self.lecture.step is not None and self.lecture.phase in (Phase.QUESTION, Phase.RESULT)
+        step = self.lecture.step
+        if step is None:
+            return False
+        match self.lecture.phase:
+            case Phase.QUESTION:
+                return True
+            case Phase.RESULT:
+                return step.question is not None or self._tells
+        return False
+
+    @property
+    def _tells(self) -> bool:
+        """Whether there is a result to read."""
+        step, text, checked = self.lecture.step, self.lecture.text, self.lecture.taken.checked
+        if step is None or text is None or checked is None:
+            return False
+        return bool(text.measured) or bool(checked.verdicts) or len(checked.outcome.recordings) > 1
 
     def read_on(self, down: bool) -> bool:
         """While presenting, shows the next screenful of what is measured (or the last one); False if that was all."""
@@ -381,7 +397,7 @@ class LessonPanel(QWidget):
         self.text.setVisible(not presenting and bool(text.text))
         self.watch_box.setVisible(not presenting and bool(text.watch))
         self.question_box.setVisible(bool(text.question) and (not presenting or self.wanted_by_audience))
-        self.result_box.setVisible(measured and phase is Phase.RESULT)
+        self.result_box.setVisible(phase is Phase.RESULT and self._tells)
         self.try_box.setVisible(not presenting and phase is Phase.RESULT and bool(text.try_it))
         self.keras_box.setVisible(not presenting and bool(text.keras))
         self.keras.setVisible(self.keras_button.isChecked())
