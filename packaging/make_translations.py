@@ -133,13 +133,13 @@ def _of_fields(holder: type) -> Iterator[str]:
 
 def texts() -> set[Text]:
     """All of them; a text that counts stands for the single one as well."""
-    found = {text for text in (*in_sources(), *in_definitions()) if _has_words(text)}
+    found = {*in_sources(), *(text for text in in_definitions() if _has_words(text))}
     counted = {text[0] for text in found if isinstance(text, tuple)}
     return {text for text in found if isinstance(text, tuple) or text not in counted}
 
 
-def _has_words(text: Text) -> bool:
-    return any(character.isalpha() for character in "".join(text))
+def _has_words(text: str) -> bool:
+    return any(character.isalpha() for character in text)
 
 
 def placeholders(text: str) -> set[str]:

@@ -61,7 +61,7 @@ def run_experiment(
     if not len(recording):
         sys.stderr.write(tr("gradsim: interrupted before the first step; nothing was recorded") + "\n")
         return EXIT_INTERRUPTED
-    _report(output.console(), experiment.name or source, recording, seconds)
+    _report(output.console(), tr(experiment.name) or source, recording, seconds)
     if ended.interrupted:
         message = tr("gradsim: interrupted after {n} steps; what was recorded is kept", n=recording.stop)
         sys.stderr.write(message + "\n")

@@ -300,10 +300,8 @@ def parse(source: str, place: Callable[[int, int], Place]) -> ast.Module:
 _SYNTAX = (
     mark("'(' was never closed"),
     mark("'[' was never closed"),
-    mark("'{' was never closed"),
     mark("unmatched ')'"),
     mark("unmatched ']'"),
-    mark("unmatched '}'"),
     mark("invalid syntax"),
     mark("invalid syntax. Perhaps you forgot a comma?"),
     mark("expected ':'"),
