@@ -213,7 +213,9 @@ def write(language: str, catalogue: Catalog) -> None:
     with path.open("wb") as file:
         write_po(file, catalogue, width=0, no_location=True)
     with path.with_suffix(".mo").open("wb") as file:
-        write_mo(file, catalogue)
+        # What counts and has no translation would be written as it stands.
+        known = translations(catalogue)
+        write_mo(file, updated(language, known, known))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -80,7 +80,7 @@ def test_that_an_import_names_line_and_column() -> None:
 
 
 def test_that_a_quantity_explains_its_scale() -> None:
-    assert quantity("delta_rms").sentence() == "误差信号 δ（RMS）：低于 1e-06 = 消失，高于 1 = 爆炸，约 0.001 = 健康。"
+    assert quantity("delta_rms").sentence() == "δ（RMS）：低于 1e-06 = 消失，高于 1 = 爆炸，约 0.001 = 健康。"
 
 
 def test_that_every_translation_has_the_places_of_its_text() -> None:
