@@ -119,6 +119,16 @@ def _file_verbs() -> Iterable[Verb]:
         "save",
     )
     yield Verb(
+        "file.save_with_run",
+        "Save with the r&un…",
+        (),
+        "Save the experiment with everything recorded and the weights, to go on at this step.",
+        lambda w: w.files.ask_save_with_run(),
+        "file",
+        "save",
+        possible=_runs,
+    )
+    yield Verb(
         "file.paste_code",
         "Past&e code…",
         ("Ctrl+Shift+V",),

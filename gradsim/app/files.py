@@ -7,24 +7,29 @@ import dataclasses
 import datetime
 import functools
 import os
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from PySide6.QtCore import QObject, QTimer, Signal
-from PySide6.QtWidgets import QFileDialog, QMessageBox, QWidget
+from PySide6.QtCore import QEventLoop, QObject, Qt, QTimer, Signal
+from PySide6.QtWidgets import QFileDialog, QMessageBox, QProgressDialog, QWidget
 
 from gradsim.app.session import Session
 from gradsim.app.settings import Settings
 from gradsim.data import CSV, NPZ
+from gradsim.engine import saved
+from gradsim.engine.saved import SavedRun
 from gradsim.i18n import tr
-from gradsim.model import edits, file
+from gradsim.model import container, edits, file
 from gradsim.model.experiment import Experiment
 from gradsim.model.faults import FaultsError
 
 AUTOSAVE_MS = 15_000
 TAKES = "py ipynb json keras npz safetensors csv"
 """Endings of the other files that the window makes something of."""
+BUSY_MS = 500
+"""Something that takes longer says that it is at work."""
 Answer = Literal["save", "discard", "cancel"]
 
 
@@ -179,7 +184,11 @@ class Files(QObject):
     def save(self) -> bool:
         """Saves in the experiment's own file; asks for one if there is none."""
         path = self.session.document.path
-        return self.save_as(path) if path is not None else self.ask_save()
+        if path is None:
+            return self.ask_save()
+        # A file that holds a run is to hold the run as it is now, not to lose it.
+        with_run = container.is_container(path) and self.session.recorder is not None
+        return self.save_with_run(path) if with_run else self.save_as(path)
 
     def ask_save(self) -> bool:
         """Asks for a file and saves in it."""
@@ -196,6 +205,26 @@ class Files(QObject):
             self.session.save(path)
         except FaultsError as error:
             self.failed.emit(tr("The experiment can't be saved.") + f"\n{error}")
+            return False
+        self._remember(path)
+        self.forget_autosave()
+        return True
+
+    def ask_save_with_run(self) -> bool:
+        """Asks for a file and saves experiment and run in it."""
+        start = self.directory() / (self.session.document.path or Path(f"{self.proposal()}{file.SUFFIX}")).name
+        title = tr("Save the experiment with its run")
+        name, _ = QFileDialog.getSaveFileName(self.window, title, str(start), _filter())
+        if not name:
+            return False
+        path = Path(name)
+        return self.save_with_run(path if path.suffix else path.with_suffix(file.SUFFIX))
+
+    def save_with_run(self, path: Path) -> bool:
+        """Saves experiment and run in one file; False (and a sentence) if it can't be. The window lives meanwhile."""
+        problem = Keeping(self.session, path, self.window).wait()
+        if problem:
+            self.failed.emit(tr("The experiment can't be saved.") + f"\n{problem}")
             return False
         self._remember(path)
         self.forget_autosave()
@@ -349,6 +378,77 @@ class Files(QObject):
 
 def _filter() -> str:
     return f"{tr('Experiments')} (*{file.SUFFIX})"
+
+
+class Keeping(QObject):
+    """Saves experiment and run: put together in the thread of the training, written in another one.
+
+    Args:
+        session: What is saved.
+        path: Where to.
+        window: Shown as busy if it takes long.
+    """
+
+    _written = Signal(str)
+
+    def __init__(self, session: Session, path: Path, window: QWidget) -> None:
+        super().__init__(window)
+        self.session, self.path = session, path
+        self.experiment = session.experiment
+        self._loop = QEventLoop(self)
+        self._problem: str | None = None
+        self._dialog = QProgressDialog(tr("Saving the run"), "", 0, 0, window)
+        self._dialog.setCancelButton(None)
+        self._dialog.setWindowModality(Qt.WindowModality.WindowModal)
+        self._dialog.setMinimumDuration(BUSY_MS)
+        self._thread: threading.Thread | None = None
+        self._written.connect(self._end, Qt.ConnectionType.QueuedConnection)
+
+    def wait(self) -> str:
+        """Until it is done; what went wrong, or ""."""
+        if self.session.recorder is None:
+            return tr("There is no run to save: train first.")
+        self.session.recorder_changed.connect(self._gone)
+        self.session.keep_run(self._kept)
+        if self._problem is None:
+            self._dialog.setValue(0)
+            self._loop.exec()
+        self.session.recorder_changed.disconnect(self._gone)
+        if self._thread is not None:
+            self._thread.join()
+        self._dialog.close()
+        self._dialog.deleteLater()
+        self.deleteLater()
+        if not self._problem:
+            self.session.document.mark_saved(self.path, self.experiment)
+        return self._problem or ""
+
+    def _kept(self, run: SavedRun | None) -> None:
+        if run is None:
+            self._end(tr("There is no run to save: train first."))
+            return
+        extensions = self.session.document.extensions
+        extensions["view"] = {**self.session.view(), **self.session.place()}
+        self._thread = threading.Thread(target=self._write, args=(run, dict(extensions)), daemon=True)
+        self._thread.start()
+
+    def _write(self, run: SavedRun, extensions: dict[str, Any]) -> None:
+        try:
+            saved.save(self.path, self.experiment, run, extensions)
+        except FaultsError as error:
+            self._written.emit(str(error))
+        except Exception as error:  # whatever it is, the window waits to hear of it
+            self._written.emit(str(error) or type(error).__name__)
+        else:
+            self._written.emit("")
+
+    def _gone(self) -> None:
+        if self._thread is None:
+            self._end(tr("Another run began before this one was saved."))
+
+    def _end(self, problem: str) -> None:
+        self._problem = problem
+        self._loop.quit()
 
 
 def _running(path: Path) -> bool:

@@ -17,8 +17,11 @@ from PySide6.QtCore import QObject, Signal
 
 from gradsim.app.player import Player
 from gradsim.engine import runner as running
+from gradsim.engine import saved
+from gradsim.engine.saved import SavedRun
 from gradsim.exchange.start import start_of
-from gradsim.model import edits
+from gradsim.i18n import tr
+from gradsim.model import container, edits
 from gradsim.model.change import Change
 from gradsim.model.document import Document, Kept
 from gradsim.model.edits import Edit
@@ -58,6 +61,8 @@ class Session(Player):
         self.document = Document(experiment or Experiment())
         self.weights_given = False
         self._problems: tuple[Problem, ...] | None = None
+        self._saved_run: Callable[[], SavedRun | None] | None = None
+        self._place: Any = None
         self.document.changed.connect(self._on_change)
         self.document.saved.connect(lambda _: self.saved_changed.emit())
 
@@ -102,9 +107,10 @@ class Session(Player):
         self._answers.clear()
         self._intent = play
         self._preparing = self.startable
+        run, self._saved_run = self._saved_run, None
         if self.startable:
             start = functools.partial(start_of, self.experiment) if weights is None else weights
-            self._run = self.runner.prepare(self.experiment, play=play, weights=start)
+            self._run = self.runner.prepare(self.experiment, play=play, weights=start, saved=run)
         else:
             self._run = self.runner.leave()
             self.failure = next(p.message for p in self.problems if p.severity == "impossible")
@@ -175,6 +181,10 @@ class Session(Player):
     def open(self, path: str | os.PathLike[str], *, play: bool = False) -> None:
         """Opens a file in place of the present experiment; raises :class:`gradsim.model.file.FileError`."""
         opened = Document.open(path)
+        if container.is_container(path):
+            # Where it stood is where it opens: a lecture goes on with the picture that it ended with.
+            self._saved_run = functools.partial(saved.load, os.fspath(path))
+            play = False
         self.show(opened.experiment, path=path, extensions=opened.extensions, play=play)
 
     def show(
@@ -188,7 +198,8 @@ class Session(Player):
         """Puts another experiment in place of the present one, with a history of its own."""
         self.state.select(())
         self.state.set_range(None)
-        self._restore_view((extensions or {}).get("view"))
+        self._place = (extensions or {}).get("view")
+        self._restore_view(self._place)
         self._intent = play
         self.document.replace(experiment, path=path, extensions=extensions)
 
@@ -208,6 +219,56 @@ class Session(Player):
         """Saves to a file, by default its own; raises as :meth:`Document.save`."""
         self.document.extensions["view"] = self.view()
         self.document.save(path)
+
+    def keep_run(self, answer: Callable[[SavedRun | None], object]) -> None:
+        """Has the run put together for a file; ``answer`` gets it, or None if there is none. Never after another run
+        began."""
+        self._answers[self.runner.keep()] = answer
+
+    def place(self) -> dict[str, Any]:
+        """The shown moment, steps and layers, as they are kept in a file with its run."""
+        state = self.state
+        found: dict[str, Any] = {"rows": list(self.selected_rows())}
+        if state.cursor is not None:
+            found["cursor"] = state.cursor
+        if state.range is not None:
+            found["range"] = list(state.range)
+        return found
+
+    def _restore_place(self) -> None:
+        view, self._place = self._place, None
+        recorder = self.recorder
+        if not isinstance(view, dict) or recorder is None:
+            return
+        rows, cursor, span = view.get("rows"), view.get("cursor"), view.get("range")
+        if isinstance(rows, list):
+            known = len(self.row_uids)
+            self.state.select(self.row_uids[row] for row in rows if type(row) is int and 0 <= row < known)
+        if type(cursor) is int and recorder.first_step <= cursor < recorder.stop:
+            self.state.set_cursor(cursor)
+        if isinstance(span, list) and len(span) == 2 and all(type(end) in (int, float) for end in span):
+            begin, end = float(span[0]), float(span[1])
+            if begin < end <= 2**53 and begin >= 0:
+                self.state.set_range((begin, end))
+
+    def _on_event(self, event: running.Event) -> bool:
+        if isinstance(event, running.Resumed):
+            if event.run == self._run:
+                self._resumed(event)
+            return False
+        return super()._on_event(event)
+
+    def _resumed(self, event: running.Resumed) -> None:
+        if event.problem:
+            said = tr("The run in the file can't be taken up again; it starts from the seed.\n{why}", why=event.problem)
+            self.failed.emit(said)
+            return
+        self._restore_place()
+        if not event.same:
+            self.failed.emit(
+                tr("The last step came out otherwise than on the machine that saved it: from here on, numbers differ "
+                   "in their last digits.")
+            )  # fmt: skip
 
     def view(self) -> dict[str, Any]:
         """What is looked at, as it is kept in a file."""

@@ -20,6 +20,8 @@ from gradsim.cli.main import EXIT_INTERRUPTED
 from gradsim.cli.opening import opened
 from gradsim.cli.rendering import LOOKS, VIEWS
 from gradsim.cli.running import DEFAULT_STEPS, compile_kernels, progress_bar, writing_faults
+from gradsim.engine import saved
+from gradsim.engine.saved import SavedRun
 from gradsim.engine.trainer import Trainer
 from gradsim.i18n import tr
 from gradsim.model import file, migrations
@@ -68,9 +70,9 @@ def render_picture(
         faults.append(Fault("--frames", tr("must be given with a moving picture only"), frames))
     if path.suffix.lower() == ".mp4" and shutil.which("ffmpeg") is None:
         faults.append(Fault("--output", tr("must be .gif, .webp or .apng where ffmpeg is not installed"), str(path)))
-    experiment, recording, found = _source(source, steps, settings)
+    experiment, recording, run, found = _source(source, steps, settings)
     faults += found
-    if recording is not None and view in ("inside", "data"):
+    if recording is not None and run is None and view in ("inside", "data"):
         message = tr("needs the training itself: give the experiment instead of its recording")
         faults.append(Fault("--view", message, view))
     total = recording.stop if recording is not None else steps or DEFAULT_STEPS
@@ -97,7 +99,7 @@ def render_picture(
     wanted = _steps(recording.start, last, frames or DEFAULT_FRAMES) if moving else (last,)
     request = headless.Request(path, view, quantity, wanted, pixels, look, rate, row)
     try:
-        headless.render(experiment, recording, request, _answers(experiment))
+        headless.render(experiment, recording, request, _answers(experiment, run))
     except OSError as error:
         message = tr("can't be written: {reason}", reason=error.strerror or str(error))
         return output.refuse(source, [Fault("--output", message, str(path))])
@@ -111,11 +113,18 @@ def render_picture(
 
 def _source(
     source: str, steps: int | None, settings: Sequence[str]
-) -> tuple[Experiment | None, Recording | None, list[Fault]]:
-    """The experiment; and its recording if that is what was named."""
+) -> tuple[Experiment | None, Recording | None, SavedRun | None, list[Fault]]:
+    """The experiment; its recording if that is what was named, and the run if a file holds one that is asked for."""
     if not source.endswith(".npz"):
         experiment, faults = opened(source, settings)
-        return experiment, None, faults
+        if experiment is None or steps is not None or settings:
+            return experiment, None, None, faults
+        try:
+            run = saved.load(source)
+        except FaultsError as error:
+            return experiment, None, None, [*faults, *error.faults]
+        recorded = run is not None and len(run.recording) > 0
+        return experiment, run.recording if run is not None and recorded else None, run, faults
     faults = []
     if steps is not None:
         faults.append(Fault("--steps", tr("must not be given with a recording, which is not trained again"), steps))
@@ -125,9 +134,9 @@ def _source(
         recording = Recording.load(source)
     except OSError as error:
         message = tr("can't be read: {reason}", reason=error.strerror or str(error))
-        return None, None, [*faults, Fault(file.WHOLE, message, source)]
+        return None, None, None, [*faults, Fault(file.WHOLE, message, source)]
     except RecordingFileError as error:
-        return None, None, [*faults, Fault(file.WHOLE, str(error), MISSING)]
+        return None, None, None, [*faults, Fault(file.WHOLE, str(error), MISSING)]
     if not len(recording):
         faults.append(Fault(file.WHOLE, tr("must hold one recorded step or more"), 0))
     shown = Experiment(name=Path(source).stem)
@@ -140,7 +149,7 @@ def _source(
             # The record is what is shown; an experiment that can't be read gives it no title.
             sys.stderr.write("gradsim: " + tr("the experiment in {path} can't be read: {why}", path=source, why=error))
             sys.stderr.write("\n")
-    return shown, recording, faults
+    return shown, recording, None, faults
 
 
 def _size(text: str | None, faults: list[Fault]) -> tuple[int, int] | None:
@@ -179,17 +188,30 @@ def _steps(first: int, last: int, frames: int) -> tuple[int, ...]:
     return tuple(sorted({first + round((last - first) * i / max(1, count - 1)) for i in range(count)}))
 
 
-def _answers(experiment: Experiment) -> Callable[[Callable[[Trainer], Any], int], Any]:
+def _answers(experiment: Experiment, run: SavedRun | None) -> Callable[[Callable[[Trainer], Any], int], Any]:
     """Trains once more, up to the steps that are asked for."""
     kept: list[Trainer] = []
 
     def answer(question: Callable[[Trainer], Any], step: int) -> Any:
         if not kept or kept[0].step > step + 1:
             kept[:] = [Trainer(experiment)]
-        kept[0].advance(step + 1 - kept[0].step)
-        return question(kept[0])
+            if run is not None:
+                kept[0].restore(run.snapshots(kept[0])[0])
+        trainer = kept[0]
+        # As it was trained: with what was changed on the way.
+        changes = [] if run is None else [change for change in run.live if trainer.step <= change[0] <= step]
+        for begin, optimizer in changes:
+            _advance(trainer, begin)
+            trainer.apply_live(optimizer)
+        _advance(trainer, step + 1)
+        return question(trainer)
 
     return answer
+
+
+def _advance(trainer: Trainer, step: int) -> None:
+    if step > trainer.step:
+        trainer.advance(step - trainer.step)
 
 
 def _headless() -> ModuleType | None:

@@ -58,6 +58,7 @@ def render(
     """Train EXPERIMENT, or take a RECORDING, and make a picture of it, without a window.
 
     EXPERIMENT is a .gradsim file or the name of a bundled one; RECORDING is an .npz of gradsim run.
+    A .gradsim file that was saved with its run shows that run, unless --steps or --set ask for another.
 
     The heatmap comes with names, axis, scale and title. A moving picture shows the run from its first step to --step.
     Exit codes: 0 written, 1 Qt can't be loaded, 2 bad input, 130 ended by Ctrl-C; a file is written whole or not at

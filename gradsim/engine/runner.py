@@ -28,6 +28,7 @@ import threadpoolctl
 
 from gradsim.data import DataError
 from gradsim.engine import kernels
+from gradsim.engine.saved import SavedRun, SavedRunError, digest
 from gradsim.engine.trainer import Chunk, Snapshot, Trainer
 from gradsim.i18n import tr
 from gradsim.model import file, migrations
@@ -35,6 +36,7 @@ from gradsim.model.experiment import Experiment
 from gradsim.model.faults import FaultsError
 from gradsim.model.stack import Stack, StackError
 from gradsim.nn.optimizers import Optimizer
+from gradsim.nn.spec import MISSING, Fault
 from gradsim.telemetry.quantities import LAYER_COLUMNS, STEP_COLUMNS
 from gradsim.telemetry.recorder import Recorder
 from gradsim.telemetry.recording import FirstNonfinite
@@ -152,6 +154,20 @@ class Diverged:
 
 
 @dataclasses.dataclass(frozen=True)
+class Resumed:
+    """A run has been taken up again.
+
+    Attributes:
+        same: Whether this machine has computed the last step as the one did that saved it.
+        problem: Why it could not be, and the run starts from the seed; "" if it could.
+    """
+
+    run: int
+    same: bool
+    problem: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
 class Moved:
     """The status changed in another way than by steps: paused, arrived, a phase, back."""
 
@@ -166,7 +182,7 @@ class Answer:
     value: Any
 
 
-Event = Prepared | Progress | Failure | Diverged | Moved | Answer
+Event = Prepared | Progress | Failure | Diverged | Moved | Resumed | Answer
 
 
 Weights = Sequence[Any] | Callable[[], Sequence[Any] | None] | None
@@ -196,6 +212,8 @@ class _Lane:
         self.live: list[tuple[int, Optimizer]] = [(trainer.step, trainer.experiment.optimizer)]
         self.viewer: Trainer | None = None
         self.unrecorded: list[Chunk] = []
+        self.from_seed = True
+        """Whether the first snapshot is what the seed gives."""
 
     def flush(self) -> None:
         """Records what has been computed since the last time."""
@@ -320,20 +338,41 @@ class Runner:
 
     # -- commands: any thread ------------------------------------------------------------------------
 
-    def prepare(self, experiment: Experiment, *, play: bool = False, weights: Weights = None) -> int:
+    def prepare(
+        self,
+        experiment: Experiment,
+        *,
+        play: bool = False,
+        weights: Weights = None,
+        saved: Callable[[], SavedRun | None] | None = None,
+    ) -> int:
         """Leaves the present run and prepares one of this experiment; returns its number.
 
         Args:
             weights: Arrays to start from, or what gives them in the thread; None is from the seed.
+            saved: Reads the run that is to go on instead, in the thread; :class:`Resumed` follows. If it can't be
+                had, the run starts from the beginning.
         """
+        given: list[bool] = []
 
         def make() -> list[Trainer]:
             start = weights() if callable(weights) else weights
+            given.append(start is not None)
             return [Trainer(experiment, start, stop_on_nonfinite=self.stop_on_nonfinite)]
 
-        return self.prepare_all(make, dtypes=(experiment.dtype,), play=play)
+        return self.prepare_all(
+            make, dtypes=(experiment.dtype,), play=play, saved=saved, from_seed=lambda: not given[-1]
+        )
 
-    def prepare_all(self, make: Callable[[], Sequence[Trainer]], *, dtypes: Sequence[str], play: bool = False) -> int:
+    def prepare_all(
+        self,
+        make: Callable[[], Sequence[Trainer]],
+        *,
+        dtypes: Sequence[str],
+        play: bool = False,
+        saved: Callable[[], SavedRun | None] | None = None,
+        from_seed: Callable[[], bool] = lambda: False,
+    ) -> int:
         """Leaves the present run and prepares one of several trainings that keep step; returns its number.
 
         Args:
@@ -341,13 +380,15 @@ class Runner:
                 in the thread. Those of several must not stop at a NaN or Inf by themselves.
             dtypes: The number formats that they compute in.
             play: Run at once.
+            saved: As of :meth:`prepare`, for the first one.
+            from_seed: Whether the weights of the first one are those of its seed; asked after ``make``.
         """
         with self._condition:
             run = next(self._runs)
             self._wanted_run = run
             # What was asked of the old run has no meaning for the new one.
             self._commands.clear()
-            self._commands.append(lambda: self._prepare(run, make, tuple(dtypes), play))
+            self._commands.append(lambda: self._prepare(run, make, tuple(dtypes), play, saved, from_seed))
             self._condition.notify()
         return run
 
@@ -426,6 +467,13 @@ class Runner:
         """
         number = next(self._numbers)
         self._send(lambda: self._questions.__setitem__(key, _Question(number, function, step, place)))
+        return number
+
+    def keep(self) -> int:
+        """Puts together what the run goes on from: an :class:`Answer` of the returned number follows, with a
+        :class:`gradsim.engine.saved.SavedRun`, or with None if there is nothing to keep."""
+        number = next(self._numbers)
+        self._send(lambda: self._keep(number))
         return number
 
     def drain(self) -> list[Event]:
@@ -559,7 +607,15 @@ class Runner:
         self._meter.clear()
         self._tell()
 
-    def _prepare(self, run: int, make: Callable[[], Sequence[Trainer]], dtypes: tuple[str, ...], play: bool) -> None:
+    def _prepare(
+        self,
+        run: int,
+        make: Callable[[], Sequence[Trainer]],
+        dtypes: tuple[str, ...],
+        play: bool,
+        saved: Callable[[], SavedRun | None] | None,
+        from_seed: Callable[[], bool],
+    ) -> None:
         self._leave(run)
         self._state = "preparing"
         self._tell()
@@ -581,12 +637,77 @@ class Runner:
         for lane in self._lanes:
             # The first one is kept whatever it holds, so that there is always a way back.
             lane.snapshots.add(lane.trainer.snapshot())
+        self._lanes[0].from_seed = from_seed()
+        why: FaultsError | None = None
+        same = None
+        if saved is not None:
+            try:
+                same = self._resume(self._lanes[0], saved)
+            except FaultsError as error:
+                why = error
         self._snapshot_due = time.perf_counter() + 0.05
         self._state = "playing" if play else "paused"
         self._restart_clock()
         self._publish()
         tracks = (Track(lane.experiment, lane.trainer.stack, lane.recorder) for lane in self._lanes)
         self._emit(Prepared(run, tuple(tracks)))
+        if why is not None:
+            self._emit(Resumed(run, False, str(why)))
+        elif same is not None:
+            self._emit(Resumed(run, same))
+
+    def _resume(self, lane: _Lane, saved: Callable[[], SavedRun | None]) -> bool | None:
+        """Takes a run up again in a lane that has done nothing yet; whether its last step came out the same.
+
+        Raises:
+            FaultsError: if it can't be; then the lane is as it was.
+        """
+        run = saved()
+        self._check()
+        if run is None:
+            return None
+        trainer = lane.trainer
+        first, before = run.snapshots(trainer)
+        recorder = run.recorder(self.recorder_bytes)
+        fresh, own = lane.snapshots, lane.live
+        try:
+            lane.live = list(run.live)
+            lane.snapshots = Snapshots(self.checkpoint_bytes)
+            lane.snapshots.add(first)
+            trainer.restore(before)
+            if run.step:
+                lane.snapshots.add(before)
+                for _ in self._replay(lane, trainer, run.step):
+                    self._check()
+            trainer.apply_live(lane.live[-1][1])
+        except ValueError as error:
+            lane.snapshots, lane.live = fresh, own
+            trainer.apply_live(own[-1][1])
+            trainer.restore(fresh.before(0))
+            raise SavedRunError([Fault("live", str(error), MISSING)]) from error
+        now = trainer.snapshot()
+        lane.snapshots.add(now)
+        lane.recorder, lane.from_seed = recorder, run.first is None
+        return not run.digest or digest(now) == run.digest
+
+    def _keep(self, number: int) -> None:
+        trainer = self._ready()
+        if trainer is None or len(self._lanes) != 1:
+            self._emit(Answer(number, None))
+            return
+        lane = self._lanes[0]
+        step = trainer.step
+        recording, rest = lane.recorder.paused()
+        # In the middle of a step the state is neither that before nor that behind it.
+        known = digest(trainer.snapshot()) if self._phases is None else ""
+        first = None if lane.from_seed else lane.snapshots.before(0).arrays
+        live = tuple(lane.live)
+
+        def finish(at: Trainer) -> SavedRun:
+            before = at.snapshot()
+            return SavedRun(recording, rest, step, before.arrays, at.nonfinite, first, live, known)
+
+        self._questions["keep", number] = _Question(number, finish, step - 2 if step else None, 0)
 
     def _compile(self, dtypes: tuple[str, ...]) -> None:
         what = tr("Compiling the engine, on the first start only")

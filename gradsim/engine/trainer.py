@@ -319,6 +319,27 @@ class Trainer:
         """Copies of everything that the run goes on from."""
         return Snapshot(tuple(array.copy() for array in self._state()), self._context.copy())
 
+    def snapshot_of(self, step: int, arrays: Sequence[Array], *, nonfinite: bool = False) -> Snapshot:
+        """A snapshot of this experiment from its arrays and the number of steps done.
+
+        Raises:
+            ValueError: if the arrays are not those of this experiment.
+        """
+        wanted = [(array.shape, array.dtype) for array in self._state()]
+        found = [(array.shape, array.dtype) for array in arrays]
+        if wanted != found:
+            raise ValueError("arrays: must be those that this experiment trains with, in number, shape and type")
+        context = np.zeros(Context.SIZE, np.int64)
+        context[Context.TRAINING], context[Context.SEED] = 1, self.experiment.seed
+        context[Context.STEP], context[Context.NONFINITE] = step, int(nonfinite)
+        if step:
+            # Where a run stands within its data follows from the steps alone.
+            epoch, before = divmod(step - 1, self.steps_per_epoch)
+            start = before * self.plan.rows
+            end = min(start + self.plan.rows, len(self._x))
+            context[Context.EPOCH], context[Context.POSITION], context[Context.ROWS] = epoch, end, end - start
+        return Snapshot(tuple(arrays), context)
+
     def restore(self, snapshot: Snapshot) -> None:
         """Goes back (or on) to a snapshot of this trainer, or of one of the same experiment."""
         for array, kept in zip(self._state(), snapshot.arrays, strict=True):

@@ -187,6 +187,13 @@ class Document:
         self._history.close()
         self.saved.emit(self)
 
+    def mark_saved(self, path: str | os.PathLike[str], experiment: Experiment) -> None:
+        """A file of another kind holds this experiment now."""
+        self.path = Path(path)
+        self._saved = experiment
+        self._history.close()
+        self.saved.emit(self)
+
     def mark_unsaved(self) -> None:
         """What is shown is in no file: a recovered or imported experiment."""
         self._saved = None

@@ -24,7 +24,7 @@ from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
 from gradsim.i18n import mark, reason_of, tr
-from gradsim.model import migrations
+from gradsim.model import container, migrations
 from gradsim.model.experiment import Experiment
 from gradsim.model.faults import FaultsError, explained, faults_in
 from gradsim.model.stack import MAX_ROWS
@@ -77,7 +77,13 @@ def load(path: str | os.PathLike[str]) -> Opened:
         with open(path, "rb", opener=_without_waiting) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise FileError([Fault(tr(WHOLE), tr("must be a regular file"), str(path))])
-            data = file.read(MAX_BYTES + 1)
+            if file.read(len(container.MAGIC)) == container.MAGIC:
+                data = container.members(file)[container.EXPERIMENT].read(MAX_BYTES + 1)
+            else:
+                file.seek(0)
+                data = file.read(MAX_BYTES + 1)
+    except container.ContainerError as error:
+        raise FileError(error.faults) from error
     except OSError as error:
         message = tr("can't be read: {reason}", reason=reason_of(error))
         raise FileError([Fault(tr(WHOLE), message, str(path))]) from error
@@ -222,7 +228,7 @@ def save(path: str | os.PathLike[str], experiment: Experiment, extensions: Mappi
         FileError: if the experiment can't be saved, or the file not written.
     """
     path = Path(path)
-    text = dumps(_with_data_near(experiment, path.parent), extensions)
+    text = dumps(beside(experiment, path.parent), extensions)
     try:
         write_atomically(path, text.encode("utf-8"))
     except OSError as error:
@@ -270,8 +276,8 @@ def _with_data_from(experiment: Experiment, folder: Path) -> Experiment:
     return _with_paths(experiment, lambda path: path if os.path.isabs(path) else str(folder.absolute() / path))
 
 
-def _with_data_near(experiment: Experiment, folder: Path) -> Experiment:
-    """With the paths of files below the folder relative to it."""
+def beside(experiment: Experiment, folder: Path) -> Experiment:
+    """With the paths of files below the folder relative to it, as a file in it names them."""
 
     def shown(path: str) -> str:
         absolute, near = Path(os.path.abspath(path)), Path(os.path.abspath(folder))

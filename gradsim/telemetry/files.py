@@ -117,10 +117,13 @@ def save(recording: Recording, path: str | Path) -> None:
     }
     text = json.dumps(header, ensure_ascii=False, allow_nan=True).encode()
     members = {"recording": np.frombuffer(text, np.uint8), **members}
-    with (
-        replacing(path) as stream,
-        zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
-    ):
+    with replacing(path) as stream:
+        write_members(stream, members)
+
+
+def write_members(stream: IO[bytes], members: Mapping[str, NDArray[Any]]) -> None:
+    """Write arrays as an .npz archive. Raises OSError."""
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for name, array in members.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 npy.write_array(member, array, allow_pickle=False)
@@ -131,7 +134,7 @@ def _measured() -> list[str]:
     return [*stored, *_derived(), *q.STEP_COLUMNS]
 
 
-class _Reader:
+class Reader:
     """Members of one archive; each is checked before memory is given to it."""
 
     def __init__(self, path: str | Path, archive: zipfile.ZipFile, limit: int) -> None:
@@ -228,24 +231,36 @@ class _Reader:
 
 def load(path: str | Path, *, limit_bytes: int) -> Recording:
     """See :meth:`gradsim.telemetry.recording.Recording.load`."""
-    _check_directory(path)
+    with open(path, "rb") as stream:
+        return read(stream, path, limit_bytes=limit_bytes)
+
+
+def read(stream: IO[bytes], path: str | Path, *, limit_bytes: int) -> Recording:
+    """The same from an open file, which messages call ``path``."""
+    with reading(stream, path, limit_bytes=limit_bytes) as reader:
+        return _read(reader)
+
+
+@contextmanager
+def reading(stream: IO[bytes], path: str | Path, *, limit_bytes: int) -> Iterator[Reader]:
+    """The members of an .npz archive, read as if a stranger had made it. Raises RecordingFileError."""
+    _check_directory(stream, path)
     try:
-        archive = zipfile.ZipFile(path)
+        archive = zipfile.ZipFile(stream)
     except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError) as problem:
         raise RecordingFileError(
             path, None, tr("an .npz archive"), tr("something else ({reason})", reason=problem)
         ) from problem
     with archive:
-        return _read(_Reader(path, archive, limit_bytes))
+        yield Reader(path, archive, limit_bytes)
 
 
-def _check_directory(path: str | Path) -> None:
+def _check_directory(stream: IO[bytes], path: str | Path) -> None:
     """Refuse an archive whose list of members alone would fill the memory: zipfile reads it whole."""
-    with open(path, "rb") as stream:
-        stream.seek(0, os.SEEK_END)
-        length = min(stream.tell(), 2**16 + 22)
-        stream.seek(-length, os.SEEK_END)
-        tail = stream.read(length)
+    stream.seek(0, os.SEEK_END)
+    length = min(stream.tell(), 2**16 + 22)
+    stream.seek(-length, os.SEEK_END)
+    tail = stream.read(length)
     at = tail.rfind(b"PK\x05\x06")
     if at < 0 or len(tail) < at + 22:
         raise RecordingFileError(path, None, tr("an .npz archive"), tr("something else (no list of members)"))
@@ -260,7 +275,7 @@ def _check_directory(path: str | Path) -> None:
         raise RecordingFileError(path, None, allowed, tr("{n} members in {bytes} bytes", n=members, bytes=size))
 
 
-def _read(reader: _Reader) -> Recording:
+def _read(reader: Reader) -> Recording:
     text = reader.array("recording", ("uint8",), (None,), HEADER_LIMIT).tobytes()
     try:
         header = json.loads(text.decode())
@@ -327,7 +342,7 @@ def _read(reader: _Reader) -> Recording:
 class _Fields:
     """The entries of the JSON header, each checked for its type."""
 
-    def __init__(self, reader: _Reader, header: object) -> None:
+    def __init__(self, reader: Reader, header: object) -> None:
         if not isinstance(header, dict):
             raise reader.error("recording", tr("a JSON object"), type(header).__name__)
         self.reader, self.header = reader, header
@@ -362,7 +377,7 @@ _LAYER_KINDS: Mapping[str, type] = {
 }
 
 
-def _layer(reader: _Reader, index: int, entry: object) -> Layer:
+def _layer(reader: Reader, index: int, entry: object) -> Layer:
     if not isinstance(entry, dict):
         raise reader.error("recording", f"layers[{index}]: an object", repr(entry))
     known: dict[str, Any] = {}
@@ -380,7 +395,7 @@ def _layer(reader: _Reader, index: int, entry: object) -> Layer:
     return Layer(shape=tuple(shape), repeat=repeat, **known)
 
 
-def _nonfinite(reader: _Reader, header: dict[str, Any], width: int) -> FirstNonfinite | None:
+def _nonfinite(reader: Reader, header: dict[str, Any], width: int) -> FirstNonfinite | None:
     value = header.get("first_nonfinite")
     if value is None:
         return None
@@ -397,7 +412,7 @@ def _nonfinite(reader: _Reader, header: dict[str, Any], width: int) -> FirstNonf
     return FirstNonfinite(*value)
 
 
-def _weights(reader: _Reader, counts: dict[str, Any], name: str) -> list[NDArray[Any]] | None:
+def _weights(reader: Reader, counts: dict[str, Any], name: str) -> list[NDArray[Any]] | None:
     count = counts.get(name)
     if count is None:
         return None

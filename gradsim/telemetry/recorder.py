@@ -32,6 +32,7 @@ One writer, readers that never wait
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
@@ -61,6 +62,23 @@ DEFAULT_CAPACITY = 256 * 2**20
 _SEGMENT_BYTES = 2 * 2**20
 _VALIDATIONS = 4096
 _REWINDS = 64
+
+
+class Rest(NamedTuple):
+    """What a recorder knows beside its recording; see :meth:`Recorder.resumed`."""
+
+    head: int
+    """Number of rows."""
+    evicted: int
+    """Rows before it are in blocks."""
+    level: int
+    """Blocks of the past are BLOCK << level rows long."""
+    past: int
+    """How many of them there are."""
+    waiting: tuple[tuple[int, int], ...]
+    """Level and index of the blocks behind them."""
+    finite: tuple[NDArray[np.uint32], NDArray[np.uint32]]
+    """How many rows of each block had a finite value, per layer and per step: (columns, blocks, layers or 1)."""
 
 
 class Position(NamedTuple):
@@ -156,8 +174,8 @@ class _Table:
         return Blocks.empty(n, len(self.averaged), len(self.counted), self.width)
 
     def reach(self, row: int) -> None:
-        """Make the segment of ``row``."""
-        if row // self.length % self.segments == len(self.values):
+        """Make the segment of ``row``, and those before it that a resumed run has passed."""
+        while row // self.length % self.segments >= len(self.values):
             self.blocks.append(self.empty(self.length // BLOCK))
             self.values.append(np.empty((len(self.index), self.length, self.width)))
 
@@ -354,6 +372,101 @@ class Recorder:
         self._generation = generation
         self._state = new
         self._reserved = row
+
+    def paused(self) -> tuple[Recording, Rest]:
+        """Everything recorded, and what :meth:`resumed` needs beside it; only the writer may ask."""
+        state = self._state
+        parts = _past_parts(state, 0, state.head)
+        finite = [np.concatenate([blocks.finite for blocks in tables], axis=1) for tables in zip(*parts, strict=True)]
+        if not finite:
+            finite = [table.empty(0).finite for table in (self._layers, self._steps)]
+        waiting = tuple((one.level, one.index) for one in state.waiting)
+        rest = Rest(state.head, state.evicted, state.level, state.past_count, waiting, (finite[0], finite[1]))
+        return self.recording(), rest
+
+    @classmethod
+    def resumed(cls, recording: Recording, rest: Rest, capacity_bytes: int = DEFAULT_CAPACITY) -> Recorder:
+        """A recorder that goes on where one was paused: with the same rows it will hold the same numbers, given the
+        same memory.
+
+        Raises ValueError if the two do not belong together.
+        """
+        steps = recording.steps
+        coarse, full = recording.coarse_rows, len(steps) - recording.coarse_rows
+        first = 0 if not len(steps) else int(steps[0])
+        made = cls(
+            recording.layers,
+            capacity_bytes,
+            first_step=first,
+            every=recording.every,
+            experiment=recording.experiment,
+            source=recording.source,
+            dtype=recording.dtype,
+            seed=recording.seed,
+        )
+        made._resume(recording, rest, coarse, full)
+        return made
+
+    def _resume(self, recording: Recording, rest: Rest, coarse: int, full: int) -> None:
+        begin = (recording.steps - self.first_step) // self.every
+        levels = [rest.level] * rest.past + [level for level, _ in rest.waiting]
+        shapes = [(len(table.averaged), coarse, table.width) for table in (self._layers, self._steps)]
+        rows = recording.strides // self.every
+        good = (
+            0 <= rest.evicted <= rest.head == rest.evicted + full
+            and len(levels) == coarse
+            and 0 <= rest.level < 48
+            and rest.past < 2**40
+            and [finite.shape for finite in rest.finite] == shapes
+            and bool(np.all(begin[coarse:] == rest.evicted + np.arange(full)))
+            and all(n <= BLOCK << level for n, level in zip(rows[:coarse].tolist(), levels, strict=True))
+            and all(0 <= level < rest.level and index >= 0 for level, index in rest.waiting)
+            and all(a[0] > b[0] for a, b in itertools.pairwise(rest.waiting))
+        )
+        if not good:
+            raise ValueError("rest: allowed is that of this recording; received another")
+        pair = _Pair(*(self._blocks(table, recording, rest, i) for i, table in enumerate((self._layers, self._steps))))
+        state = replace(
+            self._state, head=rest.evicted, evicted=rest.evicted, level=rest.level,
+            first_nonfinite=recording.first_nonfinite,
+        )  # fmt: skip
+        past = _Past(state, self)
+        past.push(rest.level, 0, pair.cut(0, rest.past))
+        past.waiting += [
+            _Waiting(level, index, pair.cut(rest.past + i, rest.past + i + 1))
+            for i, (level, index) in enumerate(rest.waiting)
+        ]
+        self._reserved = rest.evicted
+        self._state = replace(
+            state, past=past.pair, past_count=past.count, level=past.level, waiting=tuple(past.waiting)
+        )
+        for start in range(coarse, coarse + full, 1024):
+            part = slice(start, min(start + 1024, coarse + full))
+            self.append(
+                np.stack([recording[key][part] for key in q.LAYER_COLUMNS], axis=-1),
+                np.stack([recording[key][part] for key in q.STEP_COLUMNS], axis=-1),
+            )
+        for step, loss, accuracy in zip(*recording.validation, strict=True):
+            self.append_validation(int(step), float(loss), float(accuracy))
+
+    @staticmethod
+    def _blocks(table: _Table, recording: Recording, rest: Rest, number: int) -> Blocks:
+        coarse, every = recording.coarse_rows, recording.every
+        made = table.empty(coarse)
+        shape = (coarse, table.width)
+        first = int(recording.steps[0]) if len(recording) else 0
+        made.start[:] = (recording.steps[:coarse] - first) // every
+        made.rows[:] = recording.strides[:coarse] // every
+        for key, i in table.index.items():
+            values = recording[key][:coarse].reshape(shape)
+            if i < len(table.averaged):
+                made.mean[i] = values
+                made.minimum[i] = recording.minimum(key)[:coarse].reshape(shape)
+                made.maximum[i] = recording.maximum(key)[:coarse].reshape(shape)
+            else:
+                made.counts[i - len(table.averaged)] = values
+        made.finite[:] = rest.finite[number]
+        return made
 
     def set_layers(self, layers: Sequence[Layer]) -> None:
         """Exchange the layer table by one of the same sizes, as when a layer is frozen or unfrozen on the

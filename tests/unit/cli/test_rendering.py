@@ -89,3 +89,30 @@ def test_that_missing_libraries_of_qt_are_said(recording: Path, tmp_path: Path) 
     assert "libEGL.so.1" in done.stderr
     assert "gradsim doctor" in done.stderr
     assert not path.exists()
+
+
+def test_that_a_file_with_its_run_shows_that_run(tmp_path: Path) -> None:
+    from gradsim.engine import saved
+    from gradsim.engine.trainer import Trainer
+    from gradsim.telemetry import Recorder
+
+    experiment = api.Experiment.of(api.find("small-spiral").experiment)
+    trainer = Trainer(experiment)
+    recorder = Recorder(trainer.layer_table, 4_000_000)
+    chunk = trainer.advance(16)
+    recorder.append(chunk.layers, chunk.steps)
+    before = trainer.snapshot().arrays
+    chunk = trainer.advance(1)
+    recorder.append(chunk.layers, chunk.steps)
+    live = ((0, experiment.optimizer),)
+    run = saved.SavedRun(*recorder.paused(), 17, before, False, None, live, saved.digest(trainer.snapshot()))
+    path = tmp_path / "own.gradsim"
+    saved.save(path, experiment, run)
+    for view in ("profile", "data"):
+        done = gradsim("render", path, "-o", tmp_path / f"{view}.svg", "--view", view)
+        assert done.returncode == 0, done.stderr
+        texts = [
+            element.text or "" for element in ElementTree.fromstring((tmp_path / f"{view}.svg").read_text()).iter()
+        ]
+        assert any("step 16" in text for text in texts)
+    assert gradsim("show", path).returncode == 0

@@ -583,3 +583,48 @@ def test_that_every_quantity_can_be_read_from_recorder_and_recording() -> None:
             columns = source.columns(definition.key, width=64)
             assert columns.maximum.shape == ((len(columns), 3) if wide else (len(columns),))
         assert recording[definition.key].shape == ((len(recording), 3) if wide else (len(recording),))
+
+
+@pytest.mark.parametrize("capacity", [400_000, 185_000])
+@pytest.mark.parametrize("steps", [0, 5, 700, 5_000, 20_000])
+@pytest.mark.parametrize("back", [None, 3, 900])
+def test_that_a_paused_recorder_goes_on_as_if_it_had_not_been_paused(
+    capacity: int, steps: int, back: int | None
+) -> None:
+    from gradsim.telemetry.quantities import LAYER_COLUMNS, STEP_COLUMNS
+
+    generator = np.random.default_rng(0)
+
+    def rows(count: int) -> tuple[np.ndarray, np.ndarray]:
+        of_layers = np.exp(generator.normal(size=(count, 1, len(LAYER_COLUMNS))))
+        of_layers[:, :, [i for i, key in enumerate(LAYER_COLUMNS) if key.endswith(("_nan", "_inf"))]] = 0
+        of_layers[generator.random(count) < 0.01] = np.nan
+        return of_layers, np.exp(generator.normal(size=(count, len(STEP_COLUMNS))))
+
+    recorder = Recorder([Layer("a", units=4, weight_size=4)], capacity)
+    recorder.append(*rows(steps))
+    recorder.append_validation(steps // 2, 0.5)
+    if back is not None:
+        recorder.rewind(max(0, steps - back))
+        recorder.append(*rows(45))
+    again = Recorder.resumed(*recorder.paused(), capacity)
+    assert again.recording() == recorder.recording()
+    more = rows(3_000)
+    for one in (recorder, again):
+        one.append(*more)
+    assert again.recording() == recorder.recording()
+    assert again.first_nonfinite == recorder.first_nonfinite
+
+
+def test_that_a_recorder_of_less_memory_takes_up_what_it_can_hold() -> None:
+    from gradsim.telemetry.quantities import LAYER_COLUMNS, STEP_COLUMNS
+
+    recorder = Recorder([Layer("a", units=4, weight_size=4)], 4_000_000)
+    values = np.zeros((9_000, 1, len(LAYER_COLUMNS)))
+    values[:, 0, LAYER_COLUMNS.index("gradient_norm")] = np.arange(1, 9_001)
+    recorder.append(values, np.ones((9_000, len(STEP_COLUMNS))))
+    again = Recorder.resumed(*recorder.paused(), 185_000)
+    found = again.recording()
+    assert (found.start, found.stop) == (0, 9_000)
+    assert found.maximum("gradient_norm").max() == 9_000
+    assert again.nbytes < recorder.nbytes
