@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gradsim.i18n import tr
+from gradsim.i18n import mark, tr
 from gradsim.telemetry import quantities as q
 from gradsim.telemetry.classes import State, state
 from gradsim.telemetry.columns import Columns, Pool, grid
@@ -52,6 +52,10 @@ class Layer:
     def frozen(self) -> bool:
         """Whether it could learn and was told not to."""
         return self.weight_size > 0 and not self.trainable
+
+
+ARRAYS = (mark("activation"), mark("delta"), mark("gradient"), mark("weight"))
+"""The arrays of a layer in which a number may be lost, as :attr:`FirstNonfinite.quantity` names them."""
 
 
 class FirstNonfinite(NamedTuple):

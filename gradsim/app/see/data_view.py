@@ -20,6 +20,7 @@ from gradsim.app.see.picture import offer_menu
 from gradsim.app.see.plots import draw_part, mixed, pen
 from gradsim.app.session import Session
 from gradsim.data import Dataset
+from gradsim.data.bundled import FASHION_CLASSES
 from gradsim.engine.trainer import Trainer
 from gradsim.i18n import tr
 
@@ -410,7 +411,9 @@ def _rgb(colour: QColor) -> Floats:
 
 
 def _named(names: tuple[str, ...], index: int) -> str:
-    return names[index] if index < len(names) else str(index)
+    name = names[index] if index < len(names) else str(index)
+    # Names in somebody's own data are theirs.
+    return tr(name) if name in FASHION_CLASSES else name
 
 
 def _grey(image: Array) -> NDArray[np.uint8]:
