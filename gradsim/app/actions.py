@@ -27,6 +27,7 @@ MENUS = {
     "file": "&File",
     "edit": "&Edit",
     "run": "&Run",
+    "compare": "&Compare",
     "view": "&View",
     "present": "&Lessons",
     "help": "&Help",
@@ -78,20 +79,20 @@ def plain(text: str) -> str:
 
 
 def _runs(window: MainWindow) -> bool:
-    return window.session.recorder is not None
+    return window.player.recorder is not None
 
 
 def _trained(window: MainWindow) -> bool:
-    return window.session.status.step > 0 or window.session.phase is not None
+    return window.player.status.step > 0 or window.player.phase is not None
 
 
 def _looks_back(window: MainWindow) -> bool:
-    cursor, latest = window.session.state.cursor, window.session.latest
+    cursor, latest = window.player.state.cursor, window.player.latest
     return cursor is not None and latest is not None and cursor < latest
 
 
 def _broke(window: MainWindow) -> bool:
-    recorder = window.session.recorder
+    recorder = window.player.recorder
     return recorder is not None and recorder.first_nonfinite is not None
 
 
@@ -283,7 +284,7 @@ def _run_verbs() -> Iterable[Verb]:
         "&Play or pause",
         ("Space",),
         "Train, or pause.",
-        lambda w: w.session.toggle(),
+        lambda w: w.player.toggle(),
         "run",
         "move",
         "play",
@@ -293,7 +294,7 @@ def _run_verbs() -> Iterable[Verb]:
         "One &step",
         ("Right",),
         "Do one step and pause; in slow motion one phase of it.",
-        lambda w: w.session.step_once(),
+        lambda w: w.player.step_once(),
         "run",
         "move",
         "step",
@@ -304,7 +305,7 @@ def _run_verbs() -> Iterable[Verb]:
         "One &epoch",
         ("Shift+Right",),
         "Train to the end of the epoch as fast as the machine can, then pause.",
-        lambda w: w.session.epoch(),
+        lambda w: w.player.epoch(),
         "run",
         "move",
         "epoch",
@@ -315,7 +316,7 @@ def _run_verbs() -> Iterable[Verb]:
         "Step &back",
         ("Left",),
         "Undo the last step: weights and record are those of before.",
-        lambda w: w.session.back(),
+        lambda w: w.player.back(),
         "run",
         "move",
         "back",
@@ -326,7 +327,7 @@ def _run_verbs() -> Iterable[Verb]:
         "&Reset",
         ("R",),
         "Start again with the same initial weights.",
-        lambda w: w.session.reset(),
+        lambda w: w.player.reset(),
         "run",
         "reset",
         "reset",
@@ -336,7 +337,7 @@ def _run_verbs() -> Iterable[Verb]:
         "Reset with a &new seed",
         ("Shift+R",),
         "Start again with other initial weights and another order of the rows.",
-        lambda w: w.session.reset(new_seed=True),
+        lambda w: w.player.reset(new_seed=True),
         "run",
         "reset",
         "seed",
@@ -346,11 +347,12 @@ def _run_verbs() -> Iterable[Verb]:
         "Slow &motion",
         ("S",),
         "Take every step apart: forward, loss, backward, clip, update.",
-        lambda w: w.session.set_slow_motion(not w.session.slow_motion),
+        lambda w: w.player.set_slow_motion(not w.player.slow_motion),
         "run",
         "speed",
         "slow",
-        checked=lambda w: w.session.slow_motion,
+        checked=lambda w: w.player.slow_motion,
+        possible=lambda w: w.comparing.comparison is None,
     )
     yield Verb(
         "run.faster",
@@ -385,7 +387,7 @@ def _run_verbs() -> Iterable[Verb]:
         "Back to the &latest step",
         ("Ctrl+End",),
         "Show the latest step again in every view.",
-        lambda w: w.session.state.set_cursor(None),
+        lambda w: w.player.state.set_cursor(None),
         "run",
         "time",
         possible=_looks_back,
@@ -395,7 +397,7 @@ def _run_verbs() -> Iterable[Verb]:
         "B&ack to before the first NaN or Inf",
         (),
         "Go back to the last step in which every number was finite.",
-        lambda w: w.session.back_before_divergence(),
+        lambda w: w.player.back_before_divergence(),
         "run",
         "time",
         possible=_broke,
@@ -405,10 +407,101 @@ def _run_verbs() -> Iterable[Verb]:
         "Pause at the first NaN or &Inf",
         (),
         "Pause behind the first step with a number that is not finite.",
-        lambda w: w.session.set_stop_on_nonfinite(not w.session.stop_on_nonfinite),
+        lambda w: w.player.set_stop_on_nonfinite(not w.player.stop_on_nonfinite),
         "run",
         "time",
-        checked=lambda w: w.session.stop_on_nonfinite,
+        checked=lambda w: w.player.stop_on_nonfinite,
+    )
+
+
+def _compare_verbs() -> Iterable[Verb]:
+    yield Verb(
+        "compare.before",
+        "&Before and after the last edit",
+        ("Ctrl+B",),
+        "The experiment before its last edit and as it is now, side by side from the same seed; once more leaves.",
+        lambda w: w.comparing.toggle_before_after(),
+        "compare",
+        "open",
+        possible=lambda w: w.comparing.comparison is not None or w.session.document.before_last_edit is not None,
+        checked=lambda w: w.comparing.comparison is not None,
+    )
+    yield Verb(
+        "compare.cure",
+        "With a &cure…",
+        ("Ctrl+Shift+B",),
+        "The experiment as it is, and beside it a twin with the cure that you choose.",
+        lambda w: w.comparing.ask_cure(),
+        "compare",
+        "open",
+    )
+    yield Verb(
+        "compare.other",
+        "With an &example or a file…",
+        (),
+        "Another experiment beside the open one, trained in step with it.",
+        lambda w: w.comparing.ask_other(),
+        "compare",
+        "open",
+    )
+    yield Verb(
+        "compare.duplicate",
+        "With a &duplicate",
+        (),
+        "The experiment twice; edit one of the two and compare again.",
+        lambda w: w.comparing.duplicate(),
+        "compare",
+        "open",
+    )
+    yield Verb(
+        "compare.rates",
+        "Four learning &rates",
+        (),
+        "The experiment with its learning rate, a tenth of it, ten and a hundred times as much.",
+        lambda w: w.comparing.with_rates(),
+        "compare",
+        "open",
+        possible=lambda w: w.comparing.comparison is None,
+    )
+    yield Verb(
+        "compare.fork",
+        "&Fork here…",
+        ("Ctrl+F",),
+        "From the shown step on, train the run and a twin with a cure or an edit side by side, with the same weights.",
+        lambda w: w.comparing.ask_fork(),
+        "compare",
+        "fork",
+        possible=lambda w: w.comparing.can_fork,
+    )
+    yield Verb(
+        "compare.fork_nan",
+        "Fork before the first &NaN or Inf…",
+        (),
+        "Go on from the last step with finite numbers, with the original and a twin that has a cure.",
+        lambda w: w.comparing.ask_fork(before_divergence=True),
+        "compare",
+        "fork",
+        possible=lambda w: w.comparing.can_fork and _broke(w),
+    )
+    yield Verb(
+        "compare.again",
+        "Compare &again",
+        (),
+        "Side by side again, with what you made of the twin.",
+        lambda w: w.comparing.again(),
+        "compare",
+        "leave",
+        possible=lambda w: w.comparing.pending is not None,
+    )
+    yield Verb(
+        "compare.leave",
+        "&Leave the comparison",
+        (),
+        "Back to the single run, as it was left.",
+        lambda w: w.comparing.leave(),
+        "compare",
+        "leave",
+        possible=lambda w: w.comparing.comparison is not None,
     )
 
 
@@ -693,7 +786,15 @@ def _help_verbs() -> Iterable[Verb]:
 
 def verbs() -> tuple[Verb, ...]:
     """All of them, in the order of the menus."""
-    return (*_file_verbs(), *_edit_verbs(), *_run_verbs(), *_view_verbs(), *_present_verbs(), *_help_verbs())
+    return (
+        *_file_verbs(),
+        *_edit_verbs(),
+        *_run_verbs(),
+        *_compare_verbs(),
+        *_view_verbs(),
+        *_present_verbs(),
+        *_help_verbs(),
+    )
 
 
 VERBS = verbs()
@@ -741,8 +842,10 @@ class Actions(QObject):
         """Which can be done now, and which are on."""
         for name, action in self._actions.items():
             verb = self.verbs[name]
-            if verb.possible is not None:
-                action.setEnabled(verb.possible(self.window))
+            # Cards are out of sight in a comparison: what can't be seen must not be edited.
+            hidden = verb.menu == "edit" and self.window.comparing.comparison is not None
+            if verb.possible is not None or verb.menu == "edit":
+                action.setEnabled(not hidden and (verb.possible is None or verb.possible(self.window)))
             if verb.checked is not None:
                 action.setChecked(verb.checked(self.window))
         document = self.window.session.document

@@ -136,7 +136,7 @@ class Files(QObject):
         start = str(self.directory())
         others = " ".join(f"*.{ending}" for ending in TAKES.split())
         everything = tr("Experiments, code, data, weights, recordings") + f" (*{file.SUFFIX} {others})"
-        name, _ = QFileDialog.getOpenFileName(self.window, tr("Open"), start, f"{everything};;{_filter()}")
+        name, _ = QFileDialog.getOpenFileName(self.window, tr("Open"), start, f"{everything};;{name_filter()}")
         return bool(name) and self.take(Path(name))
 
     def open(self, path: Path, *, play: bool = False, asked: bool = False) -> bool:
@@ -193,7 +193,7 @@ class Files(QObject):
     def ask_save(self) -> bool:
         """Asks for a file and saves in it."""
         start = self.directory() / (self.session.document.path or Path(self.proposal() + file.SUFFIX)).name
-        name, _ = QFileDialog.getSaveFileName(self.window, tr("Save the experiment"), str(start), _filter())
+        name, _ = QFileDialog.getSaveFileName(self.window, tr("Save the experiment"), str(start), name_filter())
         if not name:
             return False
         path = Path(name)
@@ -214,7 +214,7 @@ class Files(QObject):
         """Asks for a file and saves experiment and run in it."""
         start = self.directory() / (self.session.document.path or Path(f"{self.proposal()}{file.SUFFIX}")).name
         title = tr("Save the experiment with its run")
-        name, _ = QFileDialog.getSaveFileName(self.window, title, str(start), _filter())
+        name, _ = QFileDialog.getSaveFileName(self.window, title, str(start), name_filter())
         if not name:
             return False
         path = Path(name)
@@ -376,7 +376,8 @@ class Files(QObject):
         self.forget_autosave()
 
 
-def _filter() -> str:
+def name_filter() -> str:
+    """Of a file dialog for experiments."""
     return f"{tr('Experiments')} (*{file.SUFFIX})"
 
 

@@ -443,9 +443,9 @@ class Player(Watched):
         """Bytes that the run holds: weights, record, snapshots."""
         return self.status.memory
 
-    def close(self) -> None:
-        """Ends the training thread. Nothing is told any more."""
+    def close(self, timeout: float = 2.0) -> None:
+        """Ends the training thread and waits so many seconds for it at most. Nothing is told any more."""
         self._closed = True
         self._frames.stop()
         self._answers.clear()
-        self.runner.close()
+        self.runner.close(timeout)

@@ -170,7 +170,7 @@ class Transport(QWidget):
                 tr("as fast as it can") if speed is None else tr("{speed} steps/s", speed=f"{speed:g}"), speed
             )
         self.speed.setCurrentIndex(len(SPEEDS) - 1)
-        self.speed.activated.connect(lambda index: session.set_speed(self.speed.itemData(index)))
+        self.speed.activated.connect(lambda index: self.session.set_speed(self.speed.itemData(index)))
         self.speed_label.setBuddy(self.speed)
         row.addWidget(self.speed_label)
         row.addWidget(self.speed)
@@ -182,7 +182,7 @@ class Transport(QWidget):
         for seconds in PHASE_SECONDS:
             self.pace.addItem(tr("{seconds} s each", seconds=f"{seconds:g}"), seconds)
         self.pace.setCurrentIndex(PHASE_SECONDS.index(session.phase_seconds))
-        self.pace.activated.connect(lambda index: session.set_slow_motion(True, self.pace.itemData(index)))
+        self.pace.activated.connect(lambda index: self.session.set_slow_motion(True, self.pace.itemData(index)))
         row.addWidget(self.pace)
         self.phases = Phases(session, self)
         row.addWidget(self.phases)
@@ -191,6 +191,14 @@ class Transport(QWidget):
         theme.changed.connect(self._dress)
         self._dress()
         self.refresh()
+
+    def control(self, player: Player) -> None:
+        """Controls another run from now on, or several that keep step."""
+        if player is not self.session:
+            self.session.run_changed.disconnect(self.refresh)
+            self.session = player
+            player.run_changed.connect(self.refresh)
+            self.refresh()
 
     def _button(self, name: str, text: str) -> QToolButton:
         button = QToolButton(self)

@@ -29,6 +29,7 @@ from PySide6.QtWidgets import (
     QMenu,
     QSizePolicy,
     QSplitter,
+    QStackedWidget,
     QTabBar,
     QVBoxLayout,
     QWidget,
@@ -44,11 +45,13 @@ from gradsim.app.build.inspector import Inspector
 from gradsim.app.build.palette import Palette
 from gradsim.app.build.run_panel import RunPanel
 from gradsim.app.command_palette import Command, CommandPalette
+from gradsim.app.compare.comparing import Comparing
 from gradsim.app.diagnosis.room import Diagnosis
 from gradsim.app.files import Files
 from gradsim.app.inout.desk import Desk
 from gradsim.app.lessons.room import LessonRoom
 from gradsim.app.pages import Pages
+from gradsim.app.player import Player
 from gradsim.app.present.presenter import Presenter
 from gradsim.app.see.clipping import Clipping
 from gradsim.app.see.data_view import DataView
@@ -190,14 +193,17 @@ class MainWindow(QMainWindow):
         ):
             self.side.add(page, text, tip)
         self.presenter = Presenter(self)
+        self.banner = Banner()
+        self.centre = QStackedWidget()
+        self.comparing = Comparing(session, self.centre, self.banner, lambda: self.cards.upwards, self)
         self.actions_ = Actions(self, settings)
         self.transport = Transport(session, self.actions_)
-        self.banner = Banner()
         self.slow_motion = SlowMotion(session, self.stage)
 
         self.across = QSplitter(Qt.Orientation.Horizontal)
         for widget in (self.left, self.stage, self.side):
             self.across.addWidget(widget)
+        self.centre.addWidget(self.across)
         self.across.setStretchFactor(1, 1)
         self.across.setCollapsible(1, False)
         whole = QWidget()
@@ -207,7 +213,7 @@ class MainWindow(QMainWindow):
         column.addWidget(self.presenter.heading)
         column.addWidget(self.transport)
         column.addWidget(self.banner)
-        column.addWidget(self.across, 1)
+        column.addWidget(self.centre, 1)
         self.setCentralWidget(whole)
         self.lessons = LessonRoom(self)
         self._make_menus()
@@ -312,6 +318,7 @@ class MainWindow(QMainWindow):
         state.cursor_changed.connect(lambda _: self.actions_.refresh())
         state.thresholds_changed.connect(lambda _: settings_thresholds())
         self.presenter.changed.connect(self.actions_.refresh)
+        self.comparing.changed.connect(self._on_comparing)
         self.cards.panel_wanted.connect(self._show_run_panel)
         self.cards.inspector_wanted.connect(self.show_inspector)
         self.diagnosis.watching.changed.connect(self._renew_badge)
@@ -322,6 +329,22 @@ class MainWindow(QMainWindow):
 
         def settings_thresholds() -> None:
             self.settings.set_thresholds(state.changed_thresholds())
+
+    @property
+    def player(self) -> Player:
+        """What the controls act on: the run, or the comparison that is shown instead of it."""
+        return self.comparing.player
+
+    def _on_comparing(self) -> None:
+        player = self.player
+        if player is not self.session:
+            player.run_changed.connect(self.actions_.refresh)
+            player.run_changed.connect(self._renew_status)
+            player.slow_tick.connect(self._renew_status)
+            player.state.cursor_changed.connect(lambda _: self.actions_.refresh())
+        self.transport.control(player)
+        self.actions_.refresh()
+        self._renew_status()
 
     def _on_run(self) -> None:
         self.actions_.refresh()
@@ -378,6 +401,11 @@ class MainWindow(QMainWindow):
                     tr("Go to the last step with finite numbers only"),
                     session.back_before_divergence,
                 ),
+                (
+                    tr("Fork before it…"),
+                    tr("From the last finite step on, the original and a twin with a cure side by side"),
+                    lambda: self.comparing.ask_fork(before_divergence=True),
+                ),
                 (tr("Go on"), tr("Train on, to see what NaN and Inf do"), session.go_on),
             ),
         )
@@ -408,7 +436,7 @@ class MainWindow(QMainWindow):
         self.actions_.refresh()
 
     def _renew_status(self) -> None:
-        status = self.session.status
+        status = self.player.status
         _set(self.state_label, tr(STATES[status.state]))
         steps = tr_n("{count} step", "{count} steps", status.step, count=f"{status.step:,}".replace(",", "\u2009"))
         epochs = tr_n("{count} epoch", "{count} epochs", status.epoch, count=f"{status.epoch:,}".replace(",", "\u2009"))
@@ -471,9 +499,9 @@ class MainWindow(QMainWindow):
 
     def rewind_to_cursor(self) -> None:
         """Training goes on from the shown step."""
-        cursor = self.session.state.cursor
+        cursor = self.player.state.cursor
         if cursor is not None:
-            self.session.rewind(cursor)
+            self.player.rewind(cursor)
 
     # Dialogs
 
@@ -633,6 +661,7 @@ class MainWindow(QMainWindow):
 
     def part(self) -> None:
         """Gives the session up to a window that takes its place; this one only has to be deleted."""
+        self.comparing.leave()
         self._keep()
         self.files.close()
         self.diagnosis.close()
@@ -669,6 +698,7 @@ class MainWindow(QMainWindow):
             event.ignore()
             return
         self.presenter.leave()
+        self.comparing.close()
         self._keep()
         self.files.close()
         self._remove_filter()

@@ -167,6 +167,12 @@ class Document:
         return self._history.redo_names
 
     @property
+    def before_last_edit(self) -> Experiment | None:
+        """The experiment that :meth:`undo` would lead back to; None if there is nothing to undo."""
+        last = self._history.last
+        return None if last is None else last.before[0]
+
+    @property
     def dirty(self) -> bool:
         """True if the experiment is not the one that was saved or opened last; undo can lead back to it."""
         return _differs(self._saved, self._experiment)

@@ -64,6 +64,11 @@ class History(Generic[T]):
         return self._steps[self._done - 1]
 
     @property
+    def last(self) -> Step[T] | None:
+        """The step that would be undone next, or None."""
+        return self._steps[self._done - 1] if self._done else None
+
+    @property
     def undo_names(self) -> tuple[str, ...]:
         """Names of what can be undone, the last step first."""
         return tuple(step.name for step in reversed(self._steps[: self._done]))

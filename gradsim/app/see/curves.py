@@ -58,6 +58,9 @@ SERIES = (LOSS, ACCURACY, NORM)
 
 def polyline(x: Floats, y: Floats) -> QPolygonF:
     """Points as Qt's polygon, without a Python object for each."""
+    if not len(x):
+        # pyqtgraph's has points then that are not there, and painting them ends the process.
+        return QPolygonF()
     polygon: QPolygonF = pg.functions.arrayToQPolygonF(x, y)
     return polygon
 

@@ -9,7 +9,7 @@ from pytestqt.qtbot import QtBot
 
 from gradsim.app import theme
 from gradsim.app.see.axis import TimeAxis
-from gradsim.app.see.curves import LOSS, NORM, CurvePlot, Curves
+from gradsim.app.see.curves import LOSS, NORM, CurvePlot, Curves, polyline
 from gradsim.app.see.heatmap import Heatmap
 from gradsim.app.see.rows import RowSpace
 
@@ -139,3 +139,7 @@ def test_that_a_curve_can_be_folded_away(qtbot: QtBot, session: FakeSession, axi
     assert curves.plots["accuracy"].isVisible()
     curves.buttons["accuracy"].click()
     assert not curves.plots["accuracy"].isVisible()
+
+
+def test_that_no_points_are_an_empty_polygon() -> None:
+    assert polyline(np.empty(0), np.empty(0)).size() == 0
