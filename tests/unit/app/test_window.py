@@ -106,7 +106,8 @@ def test_that_a_divergence_offers_to_go_back_and_to_go_on(open_window: OpenWindo
     window = open_window(exploding_experiment())
     window.session.play()
     qtbot.waitUntil(lambda: window.banner.topic == "diverged", timeout=WAIT)
-    assert [button.text() for button in window.banner.buttons] == ["Back to the step before", "Go on"]
+    texts = [button.text() for button in window.banner.buttons]
+    assert texts == ["Back to the step before", "Fork before it…", "Go on"]
     where = window.session.first_nonfinite
     assert where is not None
     assert f"step {where.step}" in window.banner.text.text()
@@ -115,7 +116,7 @@ def test_that_a_divergence_offers_to_go_back_and_to_go_on(open_window: OpenWindo
     qtbot.waitUntil(lambda: not window.banner.isVisible(), timeout=WAIT)
     window.session.play()
     qtbot.waitUntil(lambda: window.banner.topic == "diverged", timeout=WAIT)
-    window.banner.buttons[1].click()
+    window.banner.buttons[2].click()
     qtbot.waitUntil(lambda: window.session.status.step > where.step + 2, timeout=WAIT)
 
 
