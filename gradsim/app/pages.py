@@ -78,8 +78,8 @@ class Pages(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.stack = QStackedWidget(self)
-        # A page may be wider at its best than the panel is; it must not widen the window.
-        self.stack.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Expanding)
+        # A page may be wider at its best than the panel is; it must not widen the window, nor make it higher.
+        self.stack.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
         self.group = QButtonGroup(self)
         self.group.idClicked.connect(self._clicked)
         self._bar = QWidget(self)

@@ -12,6 +12,7 @@ from gradsim.app import theme
 from gradsim.app.build.panel import Panel
 from gradsim.app.diagnosis.remedying import GROUP_TITLES, Remedying
 from gradsim.app.diagnosis.watching import Watching
+from gradsim.app.pages import Flow
 from gradsim.app.session import Session
 from gradsim.diagnose import REMEDIES
 from gradsim.diagnose.remedies import GROUPS
@@ -65,7 +66,7 @@ class CuresPage(Panel):
         self.session, self.watching, self.remedying = session, watching, remedying
         self.rows: dict[str, _Row] = {}
         self.setAccessibleName(tr("Cures"))
-        below = QHBoxLayout()
+        below = Flow()
         self._below = below
         self.together = QPushButton(self)
         self.together.setToolTip(tr("Applies the ticked cures as one step; undo takes them all back"))
@@ -79,7 +80,6 @@ class CuresPage(Panel):
             button.setAutoDefault(False)
             button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
             below.addWidget(button)
-        below.addStretch(1)
         outer = self.layout()
         assert isinstance(outer, QVBoxLayout)
         outer.addLayout(below)

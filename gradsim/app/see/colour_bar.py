@@ -443,8 +443,10 @@ class ColourBar(QWidget):
             value = getattr(limits, name)
             field.setVisible(value is not None)
             field.setFont(small)
-            field.setFixedWidth(round(QFontMetricsF(small).horizontalAdvance("1.25e-12")) + theme.px(10))
-            field.setText("" if value is None else f"{value:g}")
+            text = "" if value is None else f"{value:g}"
+            room = max(QFontMetricsF(small).horizontalAdvance(one) for one in (text, "1e-06"))
+            field.setFixedWidth(round(room) + theme.px(14))
+            field.setText(text)
         low, high = limits.vanishing is not None, limits.exploding is not None
         if not low and not high:
             self._before.setText("")
@@ -473,6 +475,8 @@ class ColourBar(QWidget):
         self._before.setVisible(low or high)
         self.reset.setFont(small)
         self.reset.setVisible(limits != definition.thresholds)
+        # It may be cut where the window is narrow.
+        self._after.setToolTip(self.sentence())
         self.setAccessibleDescription(self.sentence())
 
     def _typed(self, name: str) -> None:

@@ -11,8 +11,8 @@ import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
 from PySide6.QtCore import QRectF, Qt
-from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPolygonF, QTransform
-from PySide6.QtWidgets import QHBoxLayout, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPolygonF, QResizeEvent, QTransform
+from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from gradsim.app import theme
 from gradsim.app.player import Watched
@@ -496,10 +496,14 @@ class Curves(QWidget):
         self.plots = {series.key: CurvePlot(session, axis, series) for series in SERIES}
         self.buttons: dict[str, QToolButton] = {}
         self.head = QWidget(self)
+        # Whole words where there is room for them; they must not keep the window wide: see _name.
+        self.head.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self._words: dict[QToolButton, tuple[str, str]] = {}
         self._bar = bar = QHBoxLayout(self.head)
+        bar.setSizeConstraint(QHBoxLayout.SizeConstraint.SetNoConstraint)
         for series in SERIES:
             button = QToolButton(self)
-            button.setText(tr(series.title))
+            self._words[button] = tr(series.title), tr(series.short)
             button.setCheckable(True)
             button.setChecked(True)
             button.setAccessibleName(tr("Show {name}", name=tr(series.title).lower()))
@@ -509,7 +513,7 @@ class Curves(QWidget):
             bar.addWidget(button)
         bar.addStretch(1)
         self.log_button = QToolButton(self)
-        self.log_button.setText(tr("Log loss"))
+        self._words[self.log_button] = tr("Log loss"), tr("log")
         self.log_button.setCheckable(True)
         self.log_button.setChecked(True)
         self.log_button.setAccessibleName(tr("Logarithmic loss"))
@@ -537,6 +541,25 @@ class Curves(QWidget):
             # The colour of the curve, whose name stands nowhere else.
             button.setStyleSheet(f"QToolButton {{ color: {look.curve(key).name()}; font-weight: bold; }}")
             self.plots[key].setMinimumHeight(theme.px(34))
+        self._name()
+
+    def _name(self) -> None:
+        """Writes the buttons: whole words, or short ones where they would not fit."""
+        margins = self._bar.contentsMargins()
+        around = margins.left() + margins.right() + self._bar.spacing() * len(self._words)
+        for which in (1, 0):
+            for button, texts in self._words.items():
+                button.setText(texts[which])
+            needed = around + sum(button.sizeHint().width() for button in self._words)
+            if which:
+                self.head.setMinimumWidth(needed)
+        if needed > self.width():
+            for button, texts in self._words.items():
+                button.setText(texts[1])
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._name()
 
     def export_columns(self) -> tuple[list[str], list[list[float | int | str]]]:
         """Smallest and largest value of each shown column, with the validation that lies in it."""
