@@ -504,6 +504,16 @@ def _compare_verbs() -> Iterable[Verb]:
         possible=lambda w: w.comparing.comparison is not None,
     )
 
+    yield Verb(
+        "run.cures",
+        "&Try the cures…",
+        ("Ctrl+T",),
+        "Train every cure and sensible pairs from the same seed on the same batches, rank them, and adopt one.",
+        lambda w: w.diagnosis.try_cures(),
+        "run",
+        "cures",
+    )
+
 
 def _view_verbs() -> Iterable[Verb]:
     yield Verb(

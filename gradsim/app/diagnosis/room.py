@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, Qt
 from PySide6.QtWidgets import QWidget
 
 from gradsim.app.build.cards import CardsColumn
@@ -14,6 +14,7 @@ from gradsim.app.diagnosis.findings_page import FindingsPage
 from gradsim.app.diagnosis.outlines import Outlines
 from gradsim.app.diagnosis.remedying import Remedying
 from gradsim.app.diagnosis.theory import Theory
+from gradsim.app.diagnosis.trials_dialog import TrialsDialog
 from gradsim.app.diagnosis.watching import Watching
 from gradsim.app.see.stage import Stage
 from gradsim.app.session import Session
@@ -47,6 +48,9 @@ class Diagnosis(QObject):
         self.findings = FindingsPage(session, self.watching, self.remedying, self.theory)
         self.cures = CuresPage(session, self.watching, self.remedying)
         self.findings.cures_wanted.connect(lambda: show_page(self.cures))
+        for page in (self.findings, self.cures):
+            page.trials_wanted.connect(self.try_cures)
+        self.trials: TrialsDialog | None = None
         self.theory_shown = bool(settings.get("view/theory", True))
         self.outlines.setVisible(bool(settings.get("view/outlines", True)))
         self.theory.changed.connect(self._beside)
@@ -120,7 +124,27 @@ class Diagnosis(QObject):
                 functools.partial(self.remedying.apply, [key]),
             )
 
+    def try_cures(self) -> TrialsDialog | None:
+        """Trains all cures and lets one be adopted; None if the experiment can't be trained at all."""
+        if self.trials is not None:
+            return self.trials
+        if not self.session.startable:
+            self.session.failed.emit(next(p.message for p in self.session.problems if p.severity == "impossible"))
+            return None
+        dialog = TrialsDialog(self.session, self.watching, upwards=self.column.upwards, parent=self.stage.window())
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.finished.connect(self._forget_trials)
+        self.trials = dialog
+        dialog.open()
+        dialog.begin()
+        return dialog
+
+    def _forget_trials(self) -> None:
+        self.trials = None
+
     def close(self) -> None:
         """Ends what is going on in the background."""
+        if self.trials is not None:
+            self.trials.reject()
         for part in (self.watching, self.remedying, self.theory):
             part.close()

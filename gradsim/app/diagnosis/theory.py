@@ -18,7 +18,7 @@ from gradsim.i18n import tr
 from gradsim.model.change import Change
 from gradsim.model.experiment import Experiment
 from gradsim.model.stack import Stack, StackError
-from gradsim.theory import GIVEN, Inputs, Prediction, Targets, predict
+from gradsim.theory import GIVEN, Inputs, Prediction, Run, Targets, predict
 from gradsim.theory.prediction import short
 
 Floats = NDArray[np.float64]
@@ -196,21 +196,39 @@ class Theory(QObject):
 
     def factors(self) -> dict[str, str]:
         """For each layer's card its factor in a few characters: ``×0.24``; if it stands for several rows, that of all
-        together too: ``×0.24 each, ×2.6e-13``."""
+        together too: ``×0.24 each, ×2.6e-13``. In a residual block it is the block's, since most goes past the layer.
+        """
         told = self.told
         if told is None or told.prediction is None:
             return {}
+        prediction = told.prediction
+        blocks: dict[int, Run] = {}
+        for block in sorted(prediction.blocks, key=lambda block: block.stop - block.start):
+            blocks |= dict.fromkeys(range(block.start, block.stop), block)
         logs: dict[str, list[float]] = {}
-        for uid, row in zip(told.uids, told.prediction.rows, strict=True):
-            if row.text:
-                logs.setdefault(uid, []).append(math.nan if row.factor is None else _log10(row.factor))
+        inside: set[str] = set()
+        for number, (uid, row) in enumerate(zip(told.uids, prediction.rows, strict=True)):
+            if not row.text:
+                continue
+            around = blocks.get(number)
+            factor = row.factor if around is None else around.factor
+            logs.setdefault(uid, []).append(math.nan if factor is None else _log10(factor))
+            if around is not None:
+                inside.add(uid)
         said = {}
         for uid, some in logs.items():
-            middle, total = some[len(some) // 2], sum(some)
+            middle, total = f"\u00d7{short(some[len(some) // 2])}", sum(some)
             if math.isnan(total):
                 continue
-            each = f"\u00d7{short(middle)}"
-            said[uid] = each if len(some) == 1 else tr("{each} each, {all}", each=each, all=f"\u00d7{short(total)}")
+            whole = f"\u00d7{short(total)}"
+            if uid in inside:
+                said[uid] = (
+                    tr("{each} a block, {all}", each=middle, all=whole)
+                    if len(some) > 1
+                    else tr("block {each}", each=middle)
+                )
+            else:
+                said[uid] = tr("{each} each, {all}", each=middle, all=whole) if len(some) > 1 else middle
         return said
 
     def text(self, uid: str) -> str:

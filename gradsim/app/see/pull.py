@@ -163,7 +163,7 @@ class Pull(ABC):
         return changed
 
 
-def _rank(definition: Quantity) -> tuple[Classes, Classes]:
+def ranking(definition: Quantity) -> tuple[Classes, Classes]:
     """Order of the classes by which a longer column shows one of them, and its inverse.
 
     Non-finite wins; then the value furthest from the neutral one where the sign counts, the largest elsewhere.
@@ -197,7 +197,7 @@ class LayerPull(Pull):
         capacity: int = 2048,
     ) -> None:
         self.definition, self.thresholds = quantity(key), thresholds
-        self.ranks, self.order = _rank(self.definition)
+        self.ranks, self.order = ranking(self.definition)
         self.colours, self.upwards = colours, upwards
         self._frozen = np.array([layer.frozen for layer in recorder.layers])
         self.fields = (
