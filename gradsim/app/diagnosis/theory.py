@@ -217,10 +217,10 @@ class Theory(QObject):
                 inside.add(uid)
         said = {}
         for uid, some in logs.items():
-            middle, total = f"\u00d7{short(some[len(some) // 2])}", sum(some)
+            total = sum(some)
             if math.isnan(total):
                 continue
-            whole = f"\u00d7{short(total)}"
+            middle, whole = f"\u00d7{short(some[len(some) // 2])}", f"\u00d7{short(total)}"
             if uid in inside:
                 said[uid] = (
                     tr("{each} a block, {all}", each=middle, all=whole)
