@@ -98,7 +98,7 @@ def test_that_trained_and_given_weights_are_named_as_such(open_window: OpenWindo
 
 def test_that_a_card_in_a_residual_block_carries_the_factor_of_the_block(open_window: OpenWindow, qtbot: QtBot) -> None:
     inner = layers.Dense(16, "sigmoid", kernel_initializer={"type": "random_normal", "stddev": 0.05})
-    block = layers.Repeat((layers.Residual((inner,)),), count=6)
+    block = layers.Repeat(6, (layers.Residual((inner,)),))
     window = open_window(small_experiment(layers.Dense(16, "tanh"), block, layers.Dense(1, "sigmoid")))
     told(window, qtbot)
     group = window.session.experiment.layers[1]
