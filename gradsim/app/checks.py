@@ -11,6 +11,8 @@ from pathlib import Path
 from PySide6.QtCore import QEventLoop, QObject, QSize, Signal, qInstallMessageHandler, qVersion
 from PySide6.QtWidgets import QApplication
 
+from gradsim.i18n import tr
+
 EMITS = 6000
 """PySide6 6.12.0 on Python 3.11 ends the interpreter within 1,000."""
 
@@ -30,8 +32,8 @@ def signals() -> str:
     for number in range(EMITS):
         source.changed.emit(number)
     if len(seen) != EMITS:
-        raise RuntimeError(f"{len(seen)} of {EMITS} arrived")
-    return f"{EMITS} arrived, Qt {qVersion()} and Python {sys.version.split()[0]}"
+        raise RuntimeError(tr("{n} of {all} arrived", n=len(seen), all=EMITS))
+    return tr("{n} arrived, Qt {qt} and Python {python}", n=EMITS, qt=qVersion(), python=sys.version.split()[0])
 
 
 def window() -> str:
@@ -74,7 +76,7 @@ def _opened() -> str:
             shown.close()
             session.close()
     if not steps:
-        raise RuntimeError(f"it trained no step in {PATIENCE_SECONDS:g} s")
+        raise RuntimeError(tr("it trained no step in {seconds:g} s", seconds=PATIENCE_SECONDS))
     if len(colours) < 2:
-        raise RuntimeError("it is empty")
-    return f"opened and painted, training at step {steps}"
+        raise RuntimeError(tr("it is empty"))
+    return tr("opened and painted, training at step {step}", step=steps)

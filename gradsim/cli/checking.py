@@ -33,6 +33,17 @@ class Skipped(Exception):
     """A check that means nothing here; the message says why."""
 
 
+FAMILIES = (
+    mark("activations"),
+    mark("layers"),
+    mark("losses"),
+    mark("optimizers"),
+    mark("clipping"),
+    mark("regularizers"),
+    mark("batches"),
+)
+"""What the golden numbers are of."""
+
 Check = Callable[[], str]
 
 

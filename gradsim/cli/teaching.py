@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gradsim.cli.main import EXIT_INTERRUPTED, cli
+from gradsim.i18n import mark, tr
 
 if TYPE_CHECKING:
     from gradsim.lessons import Lesson, Step
@@ -36,7 +37,13 @@ def _list() -> int:
     from gradsim import lessons
     from gradsim.cli import output
 
-    made = output.table(("#", "right"), ("name", "left"), ("title", "left"), ("steps", "right"), ("minutes", "right"))
+    made = output.table(
+        ("#", "right"),
+        (mark("name"), "left"),
+        (mark("title"), "left"),
+        (mark("steps"), "right"),
+        (mark("minutes"), "right"),
+    )
     for one in lessons.everything():
         made.add_row(str(one.number), one.name, one.title, str(len(one.steps)), f"{one.minutes:g}")
     output.console().print(made)
@@ -56,7 +63,9 @@ def play_lesson(source: str, seed: int | None, key: str | None) -> int:
         return output.refuse(source, error.faults)
     keys = [step.key for step in lesson.steps]
     if key is not None and key not in keys:
-        return output.refuse(source, [Fault("--step", f"must be one of {', '.join(keys)}{near(key, keys)}", key)])
+        return output.refuse(
+            source, [Fault("--step", tr("must be one of {names}", names=", ".join(keys)) + near(key, keys), key)]
+        )
     console = output.console()
     console.print(lesson.title, style="bold")
     console.print(lesson.summary)
@@ -70,14 +79,21 @@ def play_lesson(source: str, seed: int | None, key: str | None) -> int:
                     claims += holds is not None
                     wrong += holds is False
     except KeyboardInterrupt:
-        sys.stderr.write("gradsim: interrupted\n")
+        sys.stderr.write(tr("gradsim: interrupted") + "\n")
         return EXIT_INTERRUPTED
     console.print()
-    seconds = f"{time.perf_counter() - started:.1f} s"
+    seconds = time.perf_counter() - started
     if wrong:
-        console.print(f"{wrong} of {claims} claims are not shown by this machine's numbers ({seconds})")
+        console.print(
+            tr(
+                "{n} of {all} claims are not shown by this machine's numbers ({seconds:.1f} s)",
+                n=wrong,
+                all=claims,
+                seconds=seconds,
+            )
+        )
         return NOT_SHOWN
-    console.print(f"All {claims} claims hold ({seconds})")
+    console.print(tr("All {n} claims hold ({seconds:.1f} s)", n=claims, seconds=seconds))
     return 0
 
 
@@ -85,7 +101,7 @@ def _played(lesson: Lesson, step: Step, seed: int | None) -> Iterator[tuple[bool
     """Lines of a step, each with whether it is a claim that holds; None for what is no claim."""
     from gradsim.lessons import play
 
-    yield None, f"\n{step.key}: {lesson.text(step).title}"
+    yield None, "\n" + tr("{name}: {text}", name=step.key, text=lesson.text(step).title)
     for verdict in play.play(step, seed).verdicts:
         sign = "✓" if verdict.holds else "✗"
-        yield verdict.holds, f"  {sign} {verdict.claim.name}: {verdict.sentence}"
+        yield verdict.holds, f"  {sign} " + tr("{name}: {text}", name=verdict.claim.name, text=verdict.sentence)
