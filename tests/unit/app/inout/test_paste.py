@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QMimeData
 from PySide6.QtGui import QGuiApplication
 from pytestqt.qtbot import QtBot
 
@@ -137,7 +136,7 @@ def test_that_ctrl_v_with_code_opens_the_dialog_and_with_layers_pastes_them(
     window.actions_["edit.paste"].trigger()
     assert window.desk.dialog is None
     assert len(window.session.experiment.layers) == count + 1
-    clipboard.setMimeData(QMimeData())
+    clipboard.clear()
 
 
 @pytest.mark.parametrize("suffix", [".py", ".ipynb", ".json"])
