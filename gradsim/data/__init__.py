@@ -8,6 +8,7 @@ from gradsim.data.bundled import BreastCancer, Digits, FashionMNIST, Iris, Pengu
 from gradsim.data.dataset import DataError, Dataset, Signature, from_arrays
 from gradsim.data.files import CSV, NPZ
 from gradsim.data.generated import Circle, Gaussians, LinearTeacher, Moons, Regression1D, Spiral, Xor
+from gradsim.data.images import Images
 from gradsim.data.sources import Arrays, Source, input_shape, load, registry, source
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Digits",
     "FashionMNIST",
     "Gaussians",
+    "Images",
     "Iris",
     "LinearTeacher",
     "Moons",

@@ -33,7 +33,8 @@ MAX_FEATURES = 20_000
 MAX_VALUES = 25_000_000
 
 
-def _resolved(path: str, base: Path | None) -> Path:
+def resolved(path: str, base: Path | None) -> Path:
+    """The path of a source's file."""
     try:
         return (base or Path()) / Path(path).expanduser()
     except RuntimeError:
@@ -57,7 +58,7 @@ class OwnFile(Source):
     path: str = option("File", "The file: a full path, or one from the experiment's folder.", min_length=1)
 
     def stamp(self, base: Path | None = None) -> object:
-        return _file_stamp(_resolved(self.path, base))
+        return _file_stamp(resolved(self.path, base))
 
 
 @registry.register("csv", "CSV")
@@ -120,7 +121,7 @@ class CSV(OwnFile):
     seed: int = option("Seed of the split", "Another seed, other rows.", default=0, ge=0, le=2**31 - 1, kw_only=True)
 
     def load(self, base: Path | None = None) -> Dataset:
-        path = _resolved(self.path, base)
+        path = resolved(self.path, base)
         reader = Reader(path, self.delimiter, self.header, self.decimal)
         target, ignored = self._columns(reader)
         table = reader.read(target, ignored, self.missing)
@@ -266,7 +267,7 @@ class NPZ(OwnFile):
     seed: int = option("Seed of the split", "Another seed, other rows.", default=0, ge=0, le=2**31 - 1, kw_only=True)
 
     def load(self, base: Path | None = None) -> Dataset:
-        path = _resolved(self.path, base)
+        path = resolved(self.path, base)
         arrays, names = archives.read(path)
         whole = from_arrays(arrays, task=self.task, names=names, title=path.name)
         x_train, x_val = whole.x_train, whole.x_val
