@@ -139,6 +139,15 @@ def _file_verbs() -> Iterable[Verb]:
         "import",
     )
     yield Verb(
+        "file.own_data",
+        "O&wn data…",
+        (),
+        "Look at a table, arrays or a folder of pictures, and learn from them.",
+        lambda w: w.desk.own_data(),
+        "file",
+        "import",
+    )
+    yield Verb(
         "file.reuse",
         "Reuse &trained layers…",
         (),

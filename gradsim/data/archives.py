@@ -23,6 +23,9 @@ MAX_FILE_BYTES = 2 * 1024**3
 MAX_VALUES = 64 * 1024**2
 MAX_MEMBERS = 1000
 
+# zipfile raises RuntimeError for encryption and NotImplementedError for an unknown compression.
+UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError)
+
 # The names of the arrays, as np.savez users and Keras' own data sets have them.
 LAYOUTS = (
     ("x", "y", "x_val", "y_val"),
@@ -44,11 +47,22 @@ def read(path: Path) -> tuple[tuple[Array, ...], tuple[str, ...]]:
     try:
         with zipfile.ZipFile(path) as archive:
             return _read(archive)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
-        # zipfile raises RuntimeError for encryption and NotImplementedError for an unknown compression.
-        raise DataError(
-            [Fault("path", tr("must be a readable .npz archive ({reason})", reason=error), str(path))]
-        ) from None
+    except UNREADABLE as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    return DataError([Fault("path", tr("must be a readable .npz archive ({reason})", reason=error), str(path))])
+
+
+def names(path: Path) -> tuple[str, ...]:
+    """Names of the arrays in an archive; raises as :func:`read`."""
+    checked_file(path, MAX_FILE_BYTES)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return tuple(name.removesuffix(".npy") for name in archive.namelist()[:MAX_MEMBERS])
+    except UNREADABLE as error:
+        raise _unreadable(path, error) from None
 
 
 def _read(archive: zipfile.ZipFile) -> tuple[tuple[Array, ...], tuple[str, ...]]:

@@ -137,7 +137,7 @@ class Reader:
         self.path = checked_file(path, MAX_FILE_BYTES)
         self.decimal = decimal
         self.delimiter = DELIMITERS.get(delimiter) or self._find_delimiter()
-        first = next(self._raw_rows(), None)
+        first = next(self.raw_rows(), None)
         if first is None:
             raise DataError([Fault("path", tr("must hold at least one row"), str(path))])
         if len(first) > MAX_COLUMNS:
@@ -156,7 +156,8 @@ class Reader:
                 report.add(place, tr("must have a name that no other column has"), name)
         report.check()
 
-    def _raw_rows(self) -> Iterator[list[str]]:
+    def raw_rows(self) -> Iterator[list[str]]:
+        """All rows as they stand in the file, the header too; raises DataError where it can't be read."""
         number = 0
         try:
             with open(self.path, newline="", encoding="utf-8-sig") as file:
@@ -216,7 +217,7 @@ class Reader:
 
     def _rows(self, report: Report | None) -> Iterator[tuple[int, list[str]]]:
         """Rows of the right length with their number; blank rows are passed over, others reported."""
-        for number, row in enumerate(self._raw_rows(), 1):
+        for number, row in enumerate(self.raw_rows(), 1):
             if (number == 1 and self.has_header) or not any(map(str.strip, row)):
                 continue
             if len(row) == len(self.names):
@@ -314,7 +315,7 @@ class Reader:
                     absent[index][position] = True
                     if missing == "error":
                         report.add(
-                            _cell(number, self.names[index]),
+                            Cell(number, self.names[index]),
                             tr("must have a value; missing ones can be dropped or filled in"),
                             cell,
                         )
@@ -324,11 +325,11 @@ class Reader:
                     value = self.number(cell)
                     if value is None:
                         report.add(
-                            _cell(number, self.names[index]), tr("must be a number, as most of this column are"), cell
+                            Cell(number, self.names[index]), tr("must be a number, as most of this column are"), cell
                         )
                     elif not math.isfinite(value) or abs(value) > FLOAT32_MAX:
                         report.add(
-                            _cell(number, self.names[index]), tr("must be a number between -3.4e38 and 3.4e38"), cell
+                            Cell(number, self.names[index]), tr("must be a number between -3.4e38 and 3.4e38"), cell
                         )
                     else:
                         values[index][position] = value
@@ -354,5 +355,13 @@ class Reader:
         )
 
 
-def _cell(row: int, column: str) -> str:
-    return tr("row {row}, column {column!r}", row=row, column=column)
+class Cell(str):
+    """A cell in words, as the path of a fault, that still knows its row and the name of its column."""
+
+    row: int
+    column: str
+
+    def __new__(cls, row: int, column: str) -> Cell:
+        made = super().__new__(cls, tr("row {row}, column {column!r}", row=row, column=column))
+        made.row, made.column = row, column
+        return made

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
 from gradsim import data as datasets
-from gradsim.exchange.results import Imported, ImportFault, Notes, Place
+from gradsim.exchange.results import Imported, ImportFault, Notes, Place, Spot
 from gradsim.i18n import tr
 from gradsim.model import Experiment
 from gradsim.nn.spec import MISSING, REGISTRIES, Fault, Spec, faults_of, fields_of
@@ -42,7 +42,7 @@ class Faults:
 
     def add(self, place: Place, message: str, received: object = MISSING) -> None:
         """Keeps one more."""
-        fault = Fault(str(place) or tr("the source"), message, received)
+        fault = Fault(Spot(place, tr("the source")), message, received)
         # A loop makes the same mistake in every round.
         if str(fault) not in map(str, self.found):
             self.found.append(fault)

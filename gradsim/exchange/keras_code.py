@@ -14,7 +14,7 @@ from gradsim.exchange import notebooks
 from gradsim.exchange.assembling import FULL_BATCH, Draft, Entry, Faults, Json, Loop, assembled, folded
 from gradsim.exchange.keras_terms import REPLACED, Terms, left_out, shown
 from gradsim.exchange.python_code import MAX_ITEMS, Framework, Interpreter, Made, Name, Opaque
-from gradsim.exchange.results import Imported, ImportFault, Notes, Place
+from gradsim.exchange.results import Imported, ImportFault, Notes, Place, Spot
 from gradsim.i18n import tr
 from gradsim.model import Experiment
 from gradsim.model.stack import MAX_ROWS
@@ -191,7 +191,7 @@ class Keras(Framework):
                 found.append(layer)
             if len(found) > MAX_ITEMS:
                 raise ImportFault(
-                    [Fault(str(place), tr("must be at most {limit:,} layers", limit=MAX_ROWS), tr("more"))]
+                    [Fault(Spot(place), tr("must be at most {limit:,} layers", limit=MAX_ROWS), tr("more"))]
                 )
         return found
 

@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from gradsim.exchange.results import ImportFault, Notes, Place
+from gradsim.exchange.results import ImportFault, Notes, Place, Spot
 from gradsim.i18n import mark, tr
 from gradsim.nn.spec import MISSING, Fault
 
@@ -284,7 +284,7 @@ def parse(source: str, place: Callable[[int, int], Place]) -> ast.Module:
                 "is no Python: {reason}; write straight quotes (' or \") instead of typographic ones",
                 reason=tr(error.msg),
             )
-        raise ImportFault([Fault(str(where), message, line[0].strip() if line else MISSING)]) from None
+        raise ImportFault([Fault(Spot(where), message, line[0].strip() if line else MISSING)]) from None
     except (ValueError, RecursionError, MemoryError) as error:
         raise ImportFault(
             [
@@ -391,7 +391,7 @@ class Interpreter:
         self.steps += 1
         if self.steps > MAX_STEPS:
             message = tr("can't be followed: it takes more than {limit:,} steps up to here", limit=MAX_STEPS)
-            raise ImportFault([Fault(str(self.place(node)), message, MISSING)])
+            raise ImportFault([Fault(Spot(self.place(node)), message, MISSING)])
 
     # Statements
 
@@ -850,7 +850,7 @@ class Interpreter:
                 self.count += 1
                 if self.count > MAX_MADE:
                     message = tr("can't be followed: it makes more than {limit:,} things up to here", limit=MAX_MADE)
-                    raise ImportFault([Fault(str(place), message, MISSING)])
+                    raise ImportFault([Fault(Spot(place), message, MISSING)])
                 self.misprint(dotted, written)
                 return self.framework.made(Made(dotted, args, kwargs, place, self.loop))
             case Partial():
@@ -879,7 +879,7 @@ class Interpreter:
                     raise ImportFault(
                         [
                             Fault(
-                                str(self.place(node)),
+                                Spot(self.place(node)),
                                 tr(
                                     "{name} is defined nowhere; an equals sign is probably missing: write "
                                     "{name}={inside}",
@@ -896,7 +896,7 @@ class Interpreter:
     def function_call(self, function: Function, args: list[Any], kwargs: dict[str, Any], node: ast.AST) -> Any:
         if self.depth >= MAX_CALLS:
             message = tr("calls itself more than {limit} deep", limit=MAX_CALLS)
-            raise ImportFault([Fault(str(self.place(node)), message, function.name)])
+            raise ImportFault([Fault(Spot(self.place(node)), message, function.name)])
         scope = Scope(function.scope)
         self.bind(function, args, dict(kwargs), scope, node)
         self.depth += 1

@@ -37,6 +37,17 @@ class Place(NamedTuple):
         return tr(", ").join(words)
 
 
+class Spot(str):
+    """A place in words, as the path of a fault, that still knows its numbers."""
+
+    place: Place
+
+    def __new__(cls, place: Place, otherwise: str = "") -> Spot:
+        made = super().__new__(cls, str(place) or otherwise)
+        made.place = place
+        return made
+
+
 @dataclasses.dataclass(frozen=True)
 class Note:
     """One thing that is not taken over as it stands.

@@ -16,7 +16,7 @@ from gradsim.exchange.assembling import FULL_BATCH, Draft, Entry, Faults, Json, 
 from gradsim.exchange.keras_code import no_layer, no_such_data, titles, with_output_activation
 from gradsim.exchange.keras_terms import left_out, shown, truncated, used_instead
 from gradsim.exchange.python_code import MAX_ITEMS, Framework, Function, Interpreter, Made, Name, Opaque
-from gradsim.exchange.results import Imported, ImportFault, Notes, Place
+from gradsim.exchange.results import Imported, ImportFault, Notes, Place, Spot
 from gradsim.i18n import tr
 from gradsim.model import Experiment
 from gradsim.nn.spec import MISSING, Fault
@@ -218,7 +218,7 @@ class Torch(Framework):
                 found.append(layer)
             if len(found) > MAX_ITEMS:
                 raise ImportFault(
-                    [Fault(str(place), tr("must be at most {limit:,} layers", limit=MAX_ITEMS), tr("more"))]
+                    [Fault(Spot(place), tr("must be at most {limit:,} layers", limit=MAX_ITEMS), tr("more"))]
                 )
         return found
 

@@ -14,9 +14,11 @@ from PySide6.QtWidgets import QDialog, QFileDialog
 
 from gradsim.app.build import verbs as building
 from gradsim.app.inout.export import ExportCode
+from gradsim.app.inout.own_data import OwnData
 from gradsim.app.inout.paste import PasteCode, looks_like_code
 from gradsim.app.inout.reading import Reading
 from gradsim.app.inout.reuse import ReuseLayers
+from gradsim.data import DataError, archives
 from gradsim.exchange import importing, keras_file, notebooks, start
 from gradsim.exchange.python_code import MAX_SOURCE
 from gradsim.exchange.results import Imported, Notes
@@ -62,7 +64,7 @@ class Desk(QObject):
     def takes(self, path: Path) -> bool:
         """Whether a file (or folder) is something for a dialog."""
         suffix = path.suffix.lower()
-        return suffix in CODE or suffix in (".keras", ".safetensors")
+        return path.is_dir() or suffix in (*CODE, ".keras", ".safetensors", ".csv", ".npz")
 
     def take(self, path: Path) -> bool:
         """A file was opened or dropped; False (and a sentence) if nothing can be made of it."""
@@ -70,7 +72,33 @@ class Desk(QObject):
         if suffix == ".safetensors":
             self.reuse(path)
             return True
+        if path.is_dir() or suffix == ".csv":
+            self.own_data(path)
+            return True
+        if suffix == ".npz":
+            return self.take_arrays(path)
         return self.open_code(path)
+
+    def take_arrays(self, path: Path) -> bool:
+        """An archive of arrays: data if it holds x and y, else weights of a network."""
+        try:
+            names = set(archives.names(path))
+        except DataError as error:
+            self.files.failed.emit(tr("{file} can't be opened.", file=path.name) + f"\n{error}")
+            return False
+        if any(names.issuperset(layout[:2]) for layout in archives.LAYOUTS):
+            self.own_data(path)
+        else:
+            self.reuse(path)
+        return True
+
+    # Own data
+
+    def own_data(self, path: Path | None = None) -> OwnData:
+        """The dialog that looks at data before they are used."""
+        dialog = OwnData(self.session, self.files.directory(), path, parent=self.window)
+        self.show(dialog)
+        return dialog
 
     # Trained layers
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -28,7 +27,7 @@ from gradsim.app.inout.reading import Reading
 from gradsim.app.session import Session
 from gradsim.exchange import importing
 from gradsim.exchange.drawing import words_of
-from gradsim.exchange.results import Imported, Place
+from gradsim.exchange.results import Imported, Place, Spot
 from gradsim.i18n import tr, tr_n
 from gradsim.model import edits
 from gradsim.model.edits import Edit
@@ -42,7 +41,6 @@ READ_MS = 250
 """After the last key: nobody wants to be told of a fault in the middle of a word."""
 SHOWN_LAYERS = 400
 
-_WHERE = re.compile(r"(?:cell (\d+), )?line (\d+)(?:, column (\d+))?")
 _HINTS = ("import ", "from ", "keras", "nn.", "torch", "model", "layers.", "Dense(", "optimizer")
 
 
@@ -55,17 +53,13 @@ def looks_like_code(text: str) -> bool:
 
 
 def place_in(path: str) -> Place:
-    """Where a fault stands, from its path "line 3, column 7"; zeros if it names none."""
-    found = _WHERE.match(path)
-    if found is None:
-        return Place()
-    cell, line, column = (int(part or 0) for part in found.groups())
-    return Place(line, column, cell)
+    """Where a fault stands, from its path; zeros if it names no place in a text."""
+    return path.place if isinstance(path, Spot) else Place()
 
 
 def said(fault: Fault) -> str:
     """A fault without its place."""
-    where = "" if _WHERE.match(fault.path) or not fault.path else f"{fault.path}: "
+    where = "" if isinstance(fault.path, Spot) or not fault.path else f"{fault.path}: "
     words = f"{where}{fault.message}"
     if fault.received is not MISSING and str(fault.received):
         received = str(fault.received)

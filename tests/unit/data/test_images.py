@@ -16,9 +16,9 @@ from gradsim.data.dataset import DataError
 from gradsim.model import Experiment, file, problems
 
 
-def picture(path: Path, value: int | tuple[int, int, int] = 0, size: tuple[int, int] = (10, 8), mode: str = "L") -> Path:
+def picture(path: Path, value: int | tuple[int, int, int] = 0, mode: str = "L") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new(mode, size, value).save(path)
+    Image.new(mode, (10, 8), value).save(path)
     return path
 
 

@@ -9,11 +9,13 @@ import pytest
 from PySide6.QtGui import QGuiApplication
 from pytestqt.qtbot import QtBot
 
+from gradsim import i18n
 from gradsim.app.inout.paste import PasteCode, looks_like_code, place_in, said
 from gradsim.app.inout.reading import Reading
 from gradsim.app.session import Session
 from gradsim.app.window import MainWindow
-from gradsim.exchange.results import Place
+from gradsim.exchange import importing
+from gradsim.exchange.results import ImportFault, Place
 from gradsim.model import edits
 from gradsim.nn.layers import Dense
 from gradsim.nn.spec import Fault
@@ -34,6 +36,12 @@ LAYER = 'layer=keras.layers.Dense(10,activation="selu",kernel_initializer="lecun
 
 OpenSession = Callable[..., Session]
 OpenWindow = Callable[..., MainWindow]
+
+
+def read_code_faults(text: str) -> tuple[Fault, ...]:
+    with pytest.raises(ImportFault) as error:
+        importing.read_text(text)
+    return error.value.faults
 
 
 def read(qtbot: QtBot, dialog: PasteCode) -> None:
@@ -185,8 +193,13 @@ def test_that_code_is_told_from_layers_and_prose(text: str, code: bool) -> None:
     assert looks_like_code(text) is code
 
 
-def test_that_a_place_is_read_from_a_fault() -> None:
-    assert place_in("cell 2, line 3, column 7") == Place(3, 7, 2)
+def test_that_a_fault_knows_its_place_in_every_language() -> None:
+    i18n.set_language("zh_CN")
+    try:
+        error = read_code_faults(BROKEN)
+    finally:
+        i18n.set_language("en")
+    assert [place_in(fault.path) for fault in error] == [Place(2, 26)]
     assert place_in("data.path") == Place()
     assert said(Fault("data.path", "must be a file", "x")) == "data.path: must be a file (received x)"
 
