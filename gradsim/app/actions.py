@@ -782,6 +782,15 @@ def _has_language(choice: str, window: MainWindow) -> bool:
 
 def _help_verbs() -> Iterable[Verb]:
     yield Verb(
+        "help.guide",
+        "&User guide",
+        ("F1",),
+        "How everything works, with a part for teachers and one for maintainers; no network needed.",
+        lambda w: w.show_guide(),
+        "help",
+        "guide",
+    )
+    yield Verb(
         "help.palette",
         "&Commands…",
         ("Ctrl+Shift+P",),

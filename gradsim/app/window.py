@@ -48,6 +48,7 @@ from gradsim.app.command_palette import Command, CommandPalette
 from gradsim.app.compare.comparing import Comparing
 from gradsim.app.diagnosis.room import Diagnosis
 from gradsim.app.files import Files
+from gradsim.app.guide.window import GuideWindow
 from gradsim.app.inout.desk import Desk
 from gradsim.app.lessons.room import LessonRoom
 from gradsim.app.pages import Pages
@@ -160,6 +161,7 @@ class MainWindow(QMainWindow):
         super().__init__()
         self.session, self.settings = session, settings
         self._shown = False
+        self._guide: GuideWindow | None = None
         self._unit = theme.zoom() * theme.current().font_scale
         session.setParent(self)
         self.setObjectName("gradsim")
@@ -563,6 +565,17 @@ class MainWindow(QMainWindow):
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.open()
         return dialog
+
+    def show_guide(self, page: str = "") -> GuideWindow:
+        """Opens the guide, at a page of that name, or brings it to the front."""
+        if self._guide is None:
+            self._guide = GuideWindow(self.actions_, self)
+        if page:
+            self._guide.show_page(page)
+        self._guide.show()
+        self._guide.raise_()
+        self._guide.activateWindow()
+        return self._guide
 
     def show_about(self) -> AboutDialog:
         """Opens versions and licences."""

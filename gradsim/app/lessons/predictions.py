@@ -141,7 +141,7 @@ class Strips(QWidget):
         painter.setBrush(colour)
         painter.drawRect(area)
         index = MARKS[state].index
-        if index in list(Special):
+        if index in PATTERNS:
             hatch = QColor(ink)
             hatch.setAlpha(90)
             painter.fillRect(area, QBrush(hatch, PATTERNS[Special(index)]))
