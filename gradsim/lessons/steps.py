@@ -291,7 +291,9 @@ def seconds(runs: Iterable[Run]) -> float:
                 stack = experiment.stack()
             except StackError:
                 continue
-            rows = experiment.batch_size or datasets.load(experiment.data).x_train.shape[0]
+            rows = datasets.load(experiment.data).x_train.shape[0]
+            if experiment.batch_size is not None:
+                rows = min(rows, experiment.batch_size)
             each = rows * stack.parameters * ROW_SECONDS + len(stack.layers) * LAYER_SECONDS
             total += training.steps * each
     return total
