@@ -152,7 +152,10 @@ def test_that_catalogues_hold_no_dates() -> None:
 def test_that_the_font_has_every_character(style: str, pairs: list[tuple[str, str]], qapp: QApplication) -> None:
     font = QRawFont(str(resource(f"fonts/gradsim-sans-sc-{style}.otf")), 16)
     assert font.isValid()
-    used = {character for _, said in pairs for character in said if not character.isspace()}
+    # What the English text has too, such as a cross, is in the fonts of every system.
+    used = {
+        character for text, said in pairs for character in said if not character.isspace() and character not in text
+    }
     lacking = {character for character in used if not font.supportsCharacter(ord(character))}
     assert lacking == set(), "type: python packaging/make_font.py FOLDER"
 
