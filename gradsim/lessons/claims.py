@@ -37,15 +37,15 @@ class Claim(Spec):
     @classmethod
     def _plain(cls, name: str) -> str:
         if not NAME.fullmatch(name):
-            raise ValueError("must be small letters, digits and _, beginning with a letter")
+            raise ValueError(tr("must be small letters, digits and _, beginning with a letter"))
         return name
 
     @pydantic.model_validator(mode="after")
     def _possible(self) -> Claim:
         if self.equals is not None and (self.above is not None or self.below is not None):
-            raise ValueError("equals must not be given together with above or below")
+            raise ValueError(tr("equals must not be given together with above or below"))
         if self.above is not None and self.below is not None and self.above >= self.below:
-            raise ValueError("above must be less than below")
+            raise ValueError(tr("above must be less than below"))
         return self
 
     def holds(self, value: float) -> bool:

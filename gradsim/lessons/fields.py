@@ -9,6 +9,7 @@ import pydantic
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
+from gradsim.i18n import tr
 from gradsim.model.faults import field_names, near
 from gradsim.nn.spec import Spec, located
 
@@ -26,12 +27,13 @@ def made(cls: type[Spec], value: object) -> Any:
     if isinstance(value, cls):
         return value
     if not isinstance(value, Mapping):
-        raise PydanticCustomError("object_type", "must be an object")
+        raise PydanticCustomError("object_type", tr("must be an object"))
     names = field_names(cls)
     faults: list[Any] = [
         {
             "type": PydanticCustomError(
-                "unknown_field", f"is not a field here; must be one of {', '.join(names)}{near(str(key), names)}"
+                "unknown_field",
+                tr("is not a field here; must be one of {names}", names=", ".join(names)) + near(str(key), names),
             ),
             "loc": (str(key),),
             "input": entry,
@@ -53,10 +55,11 @@ def chosen(kinds: Kinds, value: object) -> Any:
     if isinstance(value, Spec) and any(type(value) is cls for cls in kinds.values()):
         return value
     if not isinstance(value, Mapping):
-        raise PydanticCustomError("object_type", "must be an object with a 'type'")
+        raise PydanticCustomError("object_type", tr("must be an object with a 'type'"))
     name = value.get("type")
     if not isinstance(name, str) or name not in kinds:
-        words = f"must be one of {', '.join(kinds)}{near(name, kinds) if isinstance(name, str) else ''}"
+        hint = near(name, kinds) if isinstance(name, str) else ""
+        words = tr("must be one of {names}", names=", ".join(kinds)) + hint
         fault: Any = {"type": PydanticCustomError("unknown_type", words), "loc": ("type",), "input": name}
         raise ValidationError.from_exception_data("object", [fault])
     return made(kinds[name], {key: entry for key, entry in value.items() if key != "type"})
@@ -74,7 +77,7 @@ def one_of(kinds: Kinds, *, optional: bool = False) -> Any:
 
 def _each(value: object, make: Any) -> tuple[Any, ...]:
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Sequence):
-        raise PydanticCustomError("sequence_type", "must be a list")
+        raise PydanticCustomError("sequence_type", tr("must be a list"))
     found: list[Any] = []
     faults: list[Any] = []
     for index, entry in enumerate(value):

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gradsim.i18n import tr
 from gradsim.nn.activations import Activation
 from gradsim.nn.spec import Fault, Spec, fields_of, frozen, option, references, to_json
 
@@ -46,10 +47,10 @@ class Functions(Spec):
     def faults(self) -> Iterator[Fault]:
         """What the fields alone can't tell."""
         if self.left >= self.right:
-            yield Fault("right", f"must be greater than left, {self.left:g}", self.right)
+            yield Fault("right", tr("must be greater than left, {value:g}", value=self.left), self.right)
         for number, one in enumerate(self.activations):
             if one.rowwise:
-                yield Fault(f"activations[{number}]", "must be a function of one number", one.identifier)
+                yield Fault(f"activations[{number}]", tr("must be a function of one number"), one.identifier)
 
 
 def label(activation: Activation) -> str:

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
 from gradsim import i18n, resources
+from gradsim.i18n import reason_of, tr
 from gradsim.lessons import texts as words
 from gradsim.lessons.fields import made
 from gradsim.lessons.questions import ChooseOne
@@ -94,7 +95,8 @@ def bundled(name: str) -> Lesson:
     for number, known, folder in _folders():
         if name in (known, str(number), folder.name):
             return load(folder)
-    message = f"is neither a folder nor a bundled lesson{near(name, names())}; see: gradsim lesson"
+    hint = near(name, names())
+    message = tr("is neither a folder nor a bundled lesson{hint}; see: gradsim lesson", hint=hint)
     raise LessonError([Fault("LESSON", message, name)])
 
 
@@ -157,7 +159,9 @@ def _content(path: Path) -> Content:
         with open(path, "rb") as opened:
             data = opened.read(file.MAX_BYTES + 1)
     except OSError as error:
-        raise LessonError([Fault(path.name, f"can't be read: {error.strerror or error}", MISSING)]) from error
+        raise LessonError(
+            [Fault(path.name, tr("can't be read: {reason}", reason=reason_of(error)), MISSING)]
+        ) from error
     fields: dict[str, Any] = file.decode(data)
     try:
         found: Content = made(Content, fields)
@@ -177,32 +181,40 @@ def text_faults(name: str, steps: Sequence[Step], texts: Texts) -> Iterator[Faul
     keys = [step.key for step in steps]
     for key in keys:
         if key not in texts.steps:
-            yield Fault(name, f"must hold '## Step {key}: ...'", MISSING)
+            yield Fault(name, tr("must hold '## Step {key}: ...'", key=key), MISSING)
     for key in texts.steps:
         if key not in keys:
-            yield Fault(name, f"must hold the steps of {STRUCTURE} only: {', '.join(keys)}", f"Step {key}")
+            message = tr("must hold the steps of {file} only: {names}", file=STRUCTURE, names=", ".join(keys))
+            yield Fault(name, message, f"Step {key}")
     for step in steps:
         if step.key in texts.steps:
-            yield from _step_text_faults(f"{name}, step {step.key}", step, texts.steps[step.key])
+            yield from _step_text_faults(
+                tr("{file}, step {name}", file=name, name=step.key), step, texts.steps[step.key]
+            )
 
 
 def _step_text_faults(place: str, step: Step, text: StepText) -> Iterator[Fault]:
     if not text.text:
-        yield Fault(place, "must have a text below its heading", MISSING)
+        yield Fault(place, tr("must have a text below its heading"), MISSING)
     wanted = len(step.runs) if len(step.runs) > 1 else 0
     if len(text.runs) != wanted and not (wanted == 0 and len(text.runs) == len(step.runs)):
-        yield Fault(place, f"must have under ### Runs a name for each run: {wanted}", len(text.runs))
+        yield Fault(place, tr("must have under ### Runs a name for each run: {n}", n=wanted), len(text.runs))
     if bool(text.question) != (step.question is not None):
-        allowed = "must have ### Question" if step.question is not None else "must have no ### Question"
-        yield Fault(place, f"{allowed}, as {STRUCTURE} says", MISSING)
+        allowed = (
+            tr("must have ### Question, as {file} says", file=STRUCTURE)
+            if step.question is not None
+            else tr("must have no ### Question, as {file} says", file=STRUCTURE)
+        )
+        yield Fault(place, allowed, MISSING)
     choices = [choice.key for choice in step.question.choices] if isinstance(step.question, ChooseOne) else []
     if sorted(text.choices) != sorted(choices):
-        listed = ", ".join(f"- [{key}] ..." for key in choices) or "none"
-        yield Fault(place, f"must have these answers: {listed}", ", ".join(text.choices) or MISSING)
+        listed = ", ".join(f"- [{key}] ..." for key in choices) or tr("none")
+        yield Fault(place, tr("must have these answers: {names}", names=listed), ", ".join(text.choices) or MISSING)
     if bool(step.claims) and not text.measured:
-        yield Fault(place, "must have ### Measured, since the step has claims", MISSING)
+        yield Fault(place, tr("must have ### Measured, since the step has claims"), MISSING)
     claims = [claim.name for claim in step.claims]
     for one in text.measured.placeholders:
         if one.name not in claims:
-            words_ = ", ".join(claims) or "there is none"
-            yield Fault(place, f"must have placeholders for claims of the step: {words_}", f"{{{one.name}}}")
+            known = ", ".join(claims) or tr("there is none")
+            message = tr("must have placeholders for claims of the step: {names}", names=known)
+            yield Fault(place, message, f"{{{one.name}}}")

@@ -69,7 +69,7 @@ class Scene:
 def run_faults(scene: Scene, run: int) -> Iterator[Fault]:
     """Whether there is such a run."""
     if not 0 <= run < len(scene.runs):
-        allowed = f"must be from 0 to {len(scene.runs) - 1}" if scene.runs else "the step has no runs"
+        allowed = tr("must be from 0 to {last}", last=len(scene.runs) - 1) if scene.runs else tr("the step has no runs")
         yield Fault("run", allowed, run)
 
 
@@ -80,28 +80,37 @@ def layer_faults(scene: Scene, run: int, layer: str, path: str = "layer") -> Ite
     names = scene.runs[run].names
     if layer not in names:
         shown = names if len(names) <= 12 else (*names[:6], "...", *names[-5:])
-        yield Fault(path, f"must be the name of a layer: {', '.join(shown)}{near(layer, names)}", layer)
+        yield Fault(
+            path, tr("must be the name of a layer: {names}", names=", ".join(shown)) + near(layer, names), layer
+        )
 
 
 def step_faults(scene: Scene, run: int, step: int, path: str = "at") -> Iterator[Fault]:
     """Whether a run makes a step of that number; negative ones count from the end."""
     if 0 <= run < len(scene.runs) and not -scene.runs[run].steps <= step < scene.runs[run].steps:
         last = scene.runs[run].steps - 1
-        yield Fault(path, f"must be a step of the run: 0 to {last}, or -1 for the last one", step)
+        yield Fault(path, tr("must be a step of the run: 0 to {last}, or -1 for the last one", last=last), step)
 
 
 def quantity_faults(key: str, path: str = "quantity", *, layers_only: bool = False) -> Iterator[Fault]:
     """Whether such a quantity is recorded."""
     keys = [one.key for one in definitions("layer" if layers_only else None)]
     if key not in keys:
-        yield Fault(path, f"must be one of {', '.join(keys)}{near(key, keys)}", key)
+        yield Fault(path, tr("must be one of {names}", names=", ".join(keys)) + near(key, keys), key)
 
 
 def row_of(recording: Recording, layer: str) -> int:
     """Row of the layer of that name; raises ValueError that lists them."""
     names = [one.name for one in recording.layers]
     if layer not in names:
-        raise ValueError(f"layer: must be one of {', '.join(names)} (received {layer!r})")
+        raise ValueError(
+            tr(
+                "{place}: {message} (received {value})",
+                place="layer",
+                message=tr("must be one of {names}", names=", ".join(names)),
+                value=repr(layer),
+            )
+        )
     return names.index(layer)
 
 
@@ -184,7 +193,7 @@ class Value(Measure):
         if quantity(self.quantity).scope == "layer":
             yield from layer_faults(scene, self.run, self.layer)
         elif self.layer:
-            yield Fault("layer", "must be empty: the quantity is one of the whole step", self.layer)
+            yield Fault("layer", tr("must be empty: the quantity is one of the whole step"), self.layer)
 
 
 def _deviation(values: Any) -> Any:
@@ -292,7 +301,7 @@ class Growth(Measure):
         if not wrong and self.run < len(scene.runs):
             names = scene.runs[self.run].names
             if names.index(self.bottom) >= names.index(self.top):
-                yield Fault("bottom", f"must lie below {self.top}", self.bottom)
+                yield Fault("bottom", tr("must lie below {name}", name=self.top), self.bottom)
 
 
 @frozen
@@ -328,7 +337,7 @@ class Travel(Measure):
         if not wrong and self.run < len(scene.runs):
             rows = scene.runs[self.run]
             if not rows.weighty[rows.names.index(self.layer)]:
-                yield Fault("layer", "must have weights", self.layer)
+                yield Fault("layer", tr("must have weights"), self.layer)
 
 
 @frozen
@@ -437,7 +446,11 @@ class Found(Measure):
         yield from run_faults(scene, self.run)
         kinds = [one.kind for one in findings.definitions()]
         if self.finding not in kinds:
-            yield Fault("finding", f"must be one of {', '.join(kinds)}{near(self.finding, kinds)}", self.finding)
+            yield Fault(
+                "finding",
+                tr("must be one of {names}", names=", ".join(kinds)) + near(self.finding, kinds),
+                self.finding,
+            )
 
 
 @frozen
@@ -497,7 +510,7 @@ class SurfaceLoss(Measure):
     def faults(self, scene: Scene) -> Iterator[Fault]:
         yield from path_faults(scene, self.path)
         if scene.surface is not None and self.at > scene.surface.steps:
-            yield Fault("at", f"must be at most {scene.surface.steps}, the length of the path", self.at)
+            yield Fault("at", tr("must be at most {n}, the length of the path", n=scene.surface.steps), self.at)
 
 
 @frozen
@@ -539,7 +552,7 @@ class Slope(Measure):
 
     def faults(self, scene: Scene) -> Iterator[Fault]:
         if self.activation.rowwise:
-            yield Fault("activation", "must be a function of one number", self.activation.identifier)
+            yield Fault("activation", tr("must be a function of one number"), self.activation.identifier)
 
 
 MEASURES: Kinds = {
@@ -572,14 +585,15 @@ def path_faults(scene: Scene, path: int) -> Iterator[Fault]:
     """Whether the step's surface has a path of that number."""
     count = 0 if scene.surface is None else len(scene.surface.optimizers)
     if path >= count:
-        yield Fault("path", f"must be from 0 to {count - 1}" if count else "the step has no surface", path)
+        allowed = tr("must be from 0 to {last}", last=count - 1) if count else tr("the step has no surface")
+        yield Fault("path", allowed, path)
 
 
 def state_faults(name: str, path: str) -> Iterator[Fault]:
     """Whether there is such a state."""
     known = [state.value for state in State]
     if name not in known:
-        yield Fault(path, f"must be one of {', '.join(known)}{near(name, known)}", name)
+        yield Fault(path, tr("must be one of {names}", names=", ".join(known)) + near(name, known), name)
 
 
 def states_at(recording: Recording, key: str, at: int) -> list[State]:

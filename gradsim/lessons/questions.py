@@ -250,12 +250,12 @@ class ChooseOne(Question):
         keys = [choice.key for choice in self.choices]
         for number_, choice in enumerate(self.choices):
             if choice.key in keys[:number_]:
-                yield Fault(f"choices[{number_}].key", "must stand there once", choice.key)
+                yield Fault(f"choices[{number_}].key", tr("must stand there once"), choice.key)
             if choice.right_if and choice.right_if not in claims:
-                allowed = f"must be the name of a claim of the step: {', '.join(claims) or 'there is none'}"
+                allowed = _claim_wanted(claims)
                 yield Fault(f"choices[{number_}].right_if", allowed, choice.right_if)
         if not any(choice.right_if for choice in self.choices):
-            yield Fault("choices", "must hold an answer that a claim makes right", keys)
+            yield Fault("choices", tr("must hold an answer that a claim makes right"), keys)
 
 
 @frozen
@@ -285,10 +285,14 @@ class Estimate(Question):
 
     def faults(self, scene: Scene, claims: Sequence[str]) -> Iterator[Fault]:
         if self.claim not in claims:
-            allowed = f"must be the name of a claim of the step: {', '.join(claims) or 'there is none'}"
+            allowed = _claim_wanted(claims)
             yield Fault("claim", allowed, self.claim)
         if self.low >= self.high:
-            yield Fault("high", f"must be greater than low, {self.low:g}", self.high)
+            yield Fault("high", tr("must be greater than low, {value:g}", value=self.low), self.high)
+
+
+def _claim_wanted(claims: Sequence[str]) -> str:
+    return tr("must be the name of a claim of the step: {names}", names=", ".join(claims) or tr("there is none"))
 
 
 QUESTIONS: Kinds = {"colour_layers": ColourLayers, "choose_one": ChooseOne, "estimate": Estimate}

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 
 from gradsim import data as datasets
+from gradsim.i18n import tr
 from gradsim.lessons.claims import NAME, Claim
 from gradsim.lessons.fields import one_of, part, parts, values
 from gradsim.lessons.functions import Functions
@@ -67,7 +68,9 @@ class Training(Spec):
         except FaultsError as error:
             raise FaultsError(below(prefix, iter(error.faults))) from None
         if hasattr(found.data, "path"):
-            raise FaultsError([Fault(f"{prefix}.data", "must be data that gradsim brings with it", found.data.path)])
+            raise FaultsError(
+                [Fault(f"{prefix}.data", tr("must be data that gradsim brings with it"), found.data.path)]
+            )
         impossible = problems.impossible(found)
         if impossible:
             raise FaultsError(below(prefix, iter(impossible)))
@@ -184,12 +187,14 @@ class Step(Spec):
         """What the fields alone can't tell, with places within the step."""
         shown = [name for name in ("runs", "surface", "functions") if getattr(self, name)]
         if len(shown) > 1:
-            yield Fault(shown[1], f"must not be given together with {shown[0]}", MISSING)
+            yield Fault(shown[1], tr("must not be given together with {name}", name=shown[0]), MISSING)
         broken = False
         for number, run in enumerate(self.runs):
             if run.steps != self.runs[0].steps:
                 yield Fault(
-                    f"runs[{number}].steps", f"must be as those of the first run, {self.runs[0].steps}", run.steps
+                    f"runs[{number}].steps",
+                    tr("must be as those of the first run, {n}", n=self.runs[0].steps),
+                    run.steps,
                 )
             for path, training in (("", run), *((("reuse", run.reuse),) if run.reuse else ())):
                 prefix = f"runs[{number}].{path}".rstrip(".")
@@ -209,7 +214,7 @@ class Step(Spec):
         names = [claim.name for claim in self.claims]
         for number, claim in enumerate(self.claims):
             if claim.name in names[:number]:
-                yield Fault(f"claims[{number}].name", "must stand there once", claim.name)
+                yield Fault(f"claims[{number}].name", tr("must stand there once"), claim.name)
             yield from below(f"claims[{number}]", claim.faults(self.scene))
         if self.question is not None:
             yield from below("question", self.question.faults(self.scene, names))
@@ -221,16 +226,16 @@ class Step(Spec):
         if not self.runs:
             return
         if view.run >= len(self.runs):
-            yield Fault("run", f"must be from 0 to {len(self.runs) - 1}", view.run)
+            yield Fault("run", tr("must be from 0 to {last}", last=len(self.runs) - 1), view.run)
             return
         for number, name in enumerate(view.select):
             yield from layer_faults(self.scene, view.run, name, f"select[{number}]")
         if view.focus == "page" and not view.page:
-            yield Fault("page", "must be given where the focus is on it", view.page)
+            yield Fault("page", tr("must be given where the focus is on it"), view.page)
         if view.cursor is not None:
             yield from step_faults(self.scene, view.run, view.cursor, "cursor")
         if view.zoom is not None and not 0 <= view.zoom[0] < view.zoom[1]:
-            yield Fault("zoom", "must be two steps, the first before the last", list(view.zoom))
+            yield Fault("zoom", tr("must be two steps, the first before the last"), list(view.zoom))
         mark = view.mark
         if mark is None:
             return
@@ -241,11 +246,11 @@ class Step(Spec):
         yield from below("mark", iter(wrong))
         steps = self.runs[view.run].steps
         if not mark.start < (mark.stop or steps) <= steps:
-            yield Fault("mark.stop", f"must lie behind the first step and be at most {steps}", mark.stop)
+            yield Fault("mark.stop", tr("must lie behind the first step and be at most {last}", last=steps), mark.stop)
         if not wrong:
             first, last = mark.rows(self.scene.runs[view.run].names)
             if first > last:
-                yield Fault("mark.last", f"must not lie below {mark.first}", mark.last)
+                yield Fault("mark.last", tr("must not lie below {name}", name=mark.first), mark.last)
 
 
 def _cut(recording: Recording, steps: int) -> Recording:
@@ -267,11 +272,13 @@ def _reuse_faults(run: Run, reuse: Reuse) -> Iterator[Fault]:
     below_, above = reuse.resolved.stack(), run.resolved.stack()
     rows = min(len(below_.layers), len(above.layers)) - 1
     if reuse.rows > rows:
-        yield Fault("rows", f"must be at most {rows}", reuse.rows)
+        yield Fault("rows", tr("must be at most {n}", n=rows), reuse.rows)
         return
     for mine, its in zip(below_.layers[: reuse.rows], above.layers[: reuse.rows], strict=True):
         if mine.layer.identifier != its.layer.identifier or mine.output_shape != its.output_shape:
-            yield Fault("rows", f"must be layers as those of the run: {its.name} is another one", reuse.rows)
+            yield Fault(
+                "rows", tr("must be layers as those of the run: {layer} is another one", layer=its.name), reuse.rows
+            )
             return
 
 
@@ -317,7 +324,7 @@ class Content(Spec):
         broken = False
         for number, step in enumerate(self.steps):
             if step.key in keys[:number]:
-                yield Fault(f"steps[{number}].key", "must stand there once", step.key)
+                yield Fault(f"steps[{number}].key", tr("must stand there once"), step.key)
             for fault in below(f"steps[{number}]", step.faults()):
                 broken = True
                 yield fault
@@ -326,5 +333,7 @@ class Content(Spec):
         needed = sum(seconds(step.runs) for step in self.steps)
         if needed > MOST_SECONDS:
             yield Fault(
-                "steps", f"must need at most {MOST_SECONDS:g} s of machine time in all", f"about {needed:.0f} s"
+                "steps",
+                tr("must need at most {seconds:g} s of machine time in all", seconds=MOST_SECONDS),
+                tr("about {seconds:.0f} s", seconds=needed),
             )

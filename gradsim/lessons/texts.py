@@ -35,6 +35,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from gradsim.i18n import mark, reason_of, tr
 from gradsim.lessons.numbers import FORMATS
 from gradsim.lessons.questions import Checked
 from gradsim.model.faults import FaultsError, near
@@ -49,9 +50,9 @@ _CODE = re.compile(r"(^```.*?^```\s*$|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
 _STEP = re.compile(r"Step\s+([^\s:]+)\s*:\s*(.+)")
 _CHOICE = re.compile(r"- \[([^\]\s]+)\]\s+(.+)")
 _FORBIDDEN = (
-    (re.compile(r"!\["), "must hold no pictures"),
-    (re.compile(r"\]\("), "must hold no links"),
-    (re.compile(r"<[A-Za-z/!?]"), "must hold no HTML: put a < into code"),
+    (re.compile(r"!\["), mark("must hold no pictures")),
+    (re.compile(r"\]\("), mark("must hold no links")),
+    (re.compile(r"<[A-Za-z/!?]"), mark("must hold no HTML: put a < into code")),
 )
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
@@ -156,13 +157,15 @@ def load(path: Path) -> Texts:
         with open(path, "rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise TextsError([Fault(path.name, f"can't be read: {error.strerror or error}", MISSING)]) from error
+        raise TextsError([Fault(path.name, tr("can't be read: {reason}", reason=reason_of(error)), MISSING)]) from error
     if len(data) > MAX_BYTES:
-        raise TextsError([Fault(path.name, f"must be at most {MAX_BYTES // 1024} KiB long", "more")])
+        raise TextsError(
+            [Fault(path.name, tr("must be at most {limit} KiB long", limit=MAX_BYTES // 1024), tr("more"))]
+        )
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        message = f"must be text in UTF-8; byte {error.start} is none"
+        message = tr("must be text in UTF-8; byte {place} is none", place=error.start)
         raise TextsError([Fault(path.name, message, MISSING)]) from error
     return parse(text, path.name)
 
@@ -182,7 +185,7 @@ class _Parser:
         self.faults: list[Fault] = []
 
     def fault(self, line: int, message: str, received: object = MISSING) -> None:
-        self.faults.append(Fault(f"{self.name}, line {line}", message, received))
+        self.faults.append(Fault(tr("{file}, line {n}", file=self.name, n=line), message, received))
 
     def parse(self, text: str) -> Texts:
         title = summary = teacher = ""
@@ -192,36 +195,36 @@ class _Parser:
             self._forbid(line, body)
             if level == 1:
                 if title:
-                    self.fault(line, "must have one title (# ...)", heading)
+                    self.fault(line, tr("must have one title (# ...)"), heading)
                 title, summary = heading, body
             elif level == 2 and heading == "Teacher":
                 teacher, current = body, None
             elif level == 2:
                 match = _STEP.fullmatch(heading)
                 if match is None:
-                    self.fault(line, "must be '## Teacher' or '## Step KEY: TITLE'", heading)
+                    self.fault(line, tr("must be '## Teacher' or '## Step KEY: TITLE'"), heading)
                     current = None
                     continue
                 current = match[1]
                 if current in steps:
-                    self.fault(line, "must stand there once", f"Step {current}")
+                    self.fault(line, tr("must stand there once"), f"Step {current}")
                 steps[current] = (match[2], {"": (line, body)})
             elif level == 3:
                 if current is None:
-                    self.fault(line, "must stand in a step (## Step KEY: TITLE)", heading)
+                    self.fault(line, tr("must stand in a step (## Step KEY: TITLE)"), heading)
                 elif heading not in SECTIONS:
-                    words = f"must be one of {', '.join(SECTIONS)}{near(heading, SECTIONS)}"
+                    words = tr("must be one of {names}", names=", ".join(SECTIONS)) + near(heading, SECTIONS)
                     self.fault(line, words, heading)
                 elif heading in steps[current][1]:
-                    self.fault(line, "must stand once in each step", heading)
+                    self.fault(line, tr("must stand once in each step"), heading)
                 else:
                     steps[current][1][heading] = (line, body)
             elif level > 3:
-                self.fault(line, "must be a heading of one to three #", heading)
+                self.fault(line, tr("must be a heading of one to three #"), heading)
             elif body:
-                self.fault(line, "must begin with the title of the lesson (# ...)", body[:40])
+                self.fault(line, tr("must begin with the title of the lesson (# ...)"), body[:40])
         if not title and not self.faults:
-            self.fault(1, "must begin with the title of the lesson (# ...)")
+            self.fault(1, tr("must begin with the title of the lesson (# ...)"))
         made = {key: self._step(words, sections) for key, (words, sections) in steps.items()}
         if self.faults:
             raise TextsError(self.faults)
@@ -230,7 +233,8 @@ class _Parser:
     def _blocks(self, text: str) -> Iterator[tuple[int, int, str, str]]:
         """``(line, level, heading, body)`` of each heading; a # within code is none."""
         if _CONTROL.search(text):
-            self.fault(text[: _CONTROL.search(text).start()].count("\n") + 1, "must be text without control characters")  # type: ignore[union-attr]
+            line = text[: _CONTROL.search(text).start()].count("\n") + 1  # type: ignore[union-attr]
+            self.fault(line, tr("must be text without control characters"))
             return
         line, level, heading = 1, 0, ""
         body: list[str] = []
@@ -245,14 +249,14 @@ class _Parser:
             yield line, level, heading, "\n".join(body).strip()
             line, level, heading, body = number, len(match[1]), match[2], []
         if fenced:
-            self.fault(line, "must close its code with ```", heading)
+            self.fault(line, tr("must close its code with ```"), heading)
         yield line, level, heading, "\n".join(body).strip()
 
     def _forbid(self, line: int, body: str) -> None:
         for prose in _prose(body):
             for pattern, message in _FORBIDDEN:
                 if (found := pattern.search(prose)) is not None:
-                    self.fault(line, message, prose[found.start() : found.start() + 30])
+                    self.fault(line, tr(message), prose[found.start() : found.start() + 30])
 
     def _step(self, title: str, sections: Mapping[str, tuple[int, str]]) -> StepText:
         def of(name: str) -> str:
@@ -262,16 +266,16 @@ class _Parser:
             if name == "Measured":
                 for one in Measured(body).placeholders:
                     if one.form and one.form not in FORMATS:
-                        words = f"must have a format of {', '.join(FORMATS)}"
+                        words = tr("must have a format of {names}", names=", ".join(FORMATS))
                         self.fault(line, words, f"{{{one.name}:{one.form}}}")
             elif name not in ("Keras",) and (extra := Measured(body).placeholders):
-                self.fault(line, "must have numbers of claims under ### Measured only", f"{{{extra[0].name}}}")
+                self.fault(line, tr("must have numbers of claims under ### Measured only"), f"{{{extra[0].name}}}")
         runs = []
         for row in of("Runs").splitlines():
             if row.startswith("- "):
                 runs.append(row[2:].strip())
             elif row.strip():
-                self.fault(sections["Runs"][0], "must be a list: '- name of the run'", row)
+                self.fault(sections["Runs"][0], tr("must be a list: '- name of the run'"), row)
         question, choices = self._question(*sections.get("Question", (0, "")))
         return StepText(
             title, of(""), tuple(runs), of("Watch"), question, choices, Measured(of("Measured")), of("Try"),
@@ -287,6 +291,6 @@ class _Parser:
                 words.append(row)
                 continue
             if match[1] in choices:
-                self.fault(line, "must give each answer once", match[1])
+                self.fault(line, tr("must give each answer once"), match[1])
             choices[match[1]] = match[2]
         return "\n".join(words).strip(), choices
