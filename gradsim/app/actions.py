@@ -699,6 +699,16 @@ def _present_verbs() -> Iterable[Verb]:
         possible=lambda w: w.lessons.lecture.on,
     )
     yield Verb(
+        "lessons.handout",
+        "&Handout as PDF…",
+        (),
+        "The lesson on paper: its questions with room to answer, then its pictures and numbers.",
+        lambda w: w.hand_out(),
+        "present",
+        "open",
+        possible=lambda w: w.lessons.lecture.lesson is not None,
+    )
+    yield Verb(
         "present.toggle",
         "Presenter's &view",
         ("F5",),

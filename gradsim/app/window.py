@@ -553,6 +553,13 @@ class MainWindow(QMainWindow):
 
         return show_picture(self, view)
 
+    def hand_out(self) -> QObject | None:
+        """Makes a PDF of the open lesson."""
+        from gradsim.app.take.handing import ask
+
+        lesson = self.lessons.lecture.lesson
+        return None if lesson is None else ask(self, lesson)
+
     def make_film(self, view: str = "heatmap") -> QWidget:
         """Opens the dialog that makes a moving picture of a view."""
         from gradsim.app.take.dialogs import show_film

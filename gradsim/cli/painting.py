@@ -1,4 +1,4 @@
-"""What ``gradsim render`` does."""
+"""What ``gradsim render`` and ``gradsim handout`` do."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from gradsim import api
+from gradsim import api, i18n
 from gradsim.cli import output
 from gradsim.cli.main import EXIT_INTERRUPTED
 from gradsim.cli.opening import opened
@@ -225,3 +225,39 @@ def _headless() -> ModuleType | None:
         click.echo("gradsim: " + tr("pictures need Qt, which can't be loaded: {error}", error=error), err=True)
         click.echo(tr("gradsim doctor says what to type."), err=True)
         return None
+
+
+def make_handout(source: str, path: Path, *, teacher: bool, language: str | None, seed: int | None) -> int:
+    """Plays a lesson and writes its handout; gives the exit code."""
+    from gradsim import lessons
+    from gradsim.lessons import play
+
+    faults = writing_faults(path, (".pdf",))
+    if language is not None and language not in i18n.LANGUAGES:
+        message = tr("must be one of {names}", names=", ".join(i18n.LANGUAGES))
+        faults.append(Fault("--language", message, language))
+        language = None
+    try:
+        lesson = lessons.find(source)
+    except FaultsError as error:
+        return output.refuse(source, [*faults, *error.faults])
+    if faults:
+        return output.refuse(source, faults)
+    headless = _headless()
+    if headless is None:
+        return 1
+    if language is not None:
+        i18n.set_language(language)
+    dtypes = {run.resolved.dtype for step in lesson.steps for run in step.runs}
+    for dtype in sorted(dtypes):
+        compile_kernels(output.console(stderr=True), dtype, False)
+    try:
+        played = {step.key: play.play(step, seed) for step in headless.handout.to_play(lesson)}
+        headless.hand_out(lesson, played, path, teacher=teacher)
+    except OSError as error:
+        message = tr("can't be written: {reason}", reason=error.strerror or str(error))
+        return output.refuse(source, [Fault("--output", message, str(path))])
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    sys.stderr.write("gradsim: " + tr("{path} written", path=path) + "\n")
+    return 0

@@ -72,3 +72,21 @@ def render(
             frames=frames, rate=rate, settings=settings, progress=not no_progress,
         )
     )  # fmt: skip
+
+
+@cli.command()
+@click.argument("lesson")
+@click.option("-o", "--output", "path", type=click.Path(path_type=Path), required=True, help="The handout: FILE.pdf.")
+@click.option("--teacher", is_flag=True, help="With the teacher's notes.")
+@click.option("--language", metavar="L", help="Its language: en or zh_CN.  [default: the system's]")
+@click.option("--seed", metavar="S", type=click.IntRange(0, 2**31 - 1), help="Another seed for every training.")
+def handout(lesson: str, path: Path, teacher: bool, language: str | None, seed: int | None) -> None:
+    """Play LESSON and make a PDF of it: its texts and questions, then its pictures and what was measured.
+
+    LESSON is the name or number of a bundled one, or a folder.
+
+    Exit codes: 0 written, 1 Qt can't be loaded, 2 bad input, 130 ended by Ctrl-C.
+    """
+    from gradsim.cli.painting import make_handout
+
+    sys.exit(make_handout(lesson, path, teacher=teacher, language=language, seed=seed))

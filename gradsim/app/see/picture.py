@@ -52,7 +52,8 @@ def _drawn_anew(widget: QWidget) -> Iterator[None]:
             item.setCacheMode(mode)
 
 
-def _paint(widget: QWidget, painter: QPainter) -> None:
+def paint(widget: QWidget, painter: QPainter) -> None:
+    """Draws the view where the painter stands, in the view's own pixels."""
     look = theme.current()
     painter.fillRect(QRect(QPoint(0, 0), widget.size()), QColor(look.window))
     with _drawn_anew(widget):
@@ -83,7 +84,7 @@ def image(widget: QWidget, width: int | None = None, height: int | None = None) 
     made.fill(QColor(theme.current().window))
     painter = QPainter(made)
     painter.scale(width / own.width(), height / own.height())
-    _paint(widget, painter)
+    paint(widget, painter)
     painter.end()
     return made
 
@@ -101,7 +102,7 @@ def svg(widget: QWidget, title: str = "", size: QSize | None = None) -> bytes:
     generator.setResolution(widget.logicalDpiX())
     generator.setTitle(title or widget.accessibleName())
     painter = QPainter(generator)
-    _paint(widget, painter)
+    paint(widget, painter)
     painter.end()
     buffer.close()
     return bytes(data.data())

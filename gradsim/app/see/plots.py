@@ -54,8 +54,8 @@ def mixed(colour: str | QColor, background: str | QColor, alpha: int) -> QColor:
 def draw_part(painter: QPainter, target: QRectF, image: QImage, source: QRectF) -> None:
     """Draws whole cells of an image, sharp, on whatever the painter paints on."""
     engine = painter.paintEngine()
-    if engine is not None and engine.type() == QPaintEngine.Type.SVG:
-        # The generator would embed the whole image, and viewers would blur it.
+    if engine is not None and engine.type() in (QPaintEngine.Type.SVG, QPaintEngine.Type.Pdf):
+        # The whole image would be embedded, and viewers would blur it.
         part = image.copy(source.toRect())
         size = QSize(max(1, round(2 * target.width())), max(1, round(2 * target.height())))
         painter.drawImage(target, part.scaled(size))

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QtMsgType, qInstallMessageHandler
 from PySide6.QtWidgets import QApplication
 
-from gradsim.app import theme
+from gradsim import i18n
+from gradsim.app import language, theme
 from gradsim.app.see import picture
-from gradsim.app.take import animation, film
+from gradsim.app.take import animation, film, handout
 from gradsim.app.take.exhibit import Exhibit, Question
 from gradsim.app.take.sheets import VIEWS, Sheet
+from gradsim.lessons import Checked, Lesson
 from gradsim.model.experiment import Experiment
 from gradsim.telemetry.playback import Playback
 from gradsim.telemetry.recording import Recording
@@ -62,7 +64,23 @@ def render(experiment: Experiment, recording: Recording, request: Request, answe
         existing = QApplication.instance()
         app = existing if isinstance(existing, QApplication) else QApplication(["gradsim"])
         theme.install(app)
+        language.use(i18n.language())
         _render(experiment, recording, request, answer)
+    finally:
+        qInstallMessageHandler(before)
+
+
+def hand_out(lesson: Lesson, played: Mapping[str, Checked], path: Path, *, teacher: bool) -> None:
+    """Writes the handout of a lesson, whole or not at all, in the language in use. Raises OSError."""
+    before = qInstallMessageHandler(_only_what_went_wrong)
+    try:
+        existing = QApplication.instance()
+        app = existing if isinstance(existing, QApplication) else QApplication(["gradsim"])
+        theme.install(app)
+        language.use(i18n.language())
+        for pages in handout.compose(lesson, played, teacher=teacher):
+            last = pages
+        picture.write(path, last.finish())
     finally:
         qInstallMessageHandler(before)
 

@@ -379,6 +379,12 @@ class Sheet(QWidget):
             self.arrange()
             return picture.svg(self, self.exhibit.experiment.name, self.size_in_pixels)
 
+    def paint(self, painter: QPainter) -> None:
+        """Where the painter stands, in the pixels of the sheet's own size."""
+        with theme.worn(self.look):
+            self.arrange()
+            picture.paint(self, painter)
+
     @property
     def table(self) -> picture.Tabular | None:
         """Its numbers, where it has some."""

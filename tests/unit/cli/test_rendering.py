@@ -116,3 +116,19 @@ def test_that_a_file_with_its_run_shows_that_run(tmp_path: Path) -> None:
         ]
         assert any("step 16" in text for text in texts)
     assert gradsim("show", path).returncode == 0
+
+
+def test_that_a_lesson_becomes_a_handout(tmp_path: Path) -> None:
+    path = tmp_path / "x.pdf"
+    done = gradsim("handout", "clipping", "-o", path, "--language", "zh_CN")
+    assert done.returncode == 0, done.stderr
+    assert path.read_bytes().startswith(b"%PDF")
+    assert os.listdir(tmp_path) == ["x.pdf"]
+
+
+def test_that_a_handout_is_refused_with_all_faults(tmp_path: Path) -> None:
+    done = gradsim("handout", "nothing", "-o", tmp_path / "x.txt", "--language", "fr")
+    assert done.returncode == 2
+    for name in ("--output", "--language", "LESSON"):
+        assert f"  {name}" in done.stderr
+    assert os.listdir(tmp_path) == []
