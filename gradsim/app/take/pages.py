@@ -203,6 +203,8 @@ def font(points: float, bold: bool = False) -> QFont:
     with theme.worn("light"):
         made = theme.font(bold=bold)
     made.setPointSizeF(points)
+    # A ligature is one sign: whoever searches the file for "fit" would not find it.
+    made.setFeature(QFont.Tag("liga"), 0)
     made.setHintingPreference(QFont.HintingPreference.PreferNoHinting)
     return made
 
