@@ -344,6 +344,9 @@ class MainWindow(QMainWindow):
             player.run_changed.connect(self._renew_status)
             player.slow_tick.connect(self._renew_status)
             player.state.cursor_changed.connect(lambda _: self.actions_.refresh())
+            self.banner.clear("diverged")
+        elif self.session.first_nonfinite is not None and self.banner.topic == "":
+            self._on_diverged(self.session.first_nonfinite)
         self.transport.control(player)
         self.actions_.refresh()
         self._renew_status()

@@ -168,6 +168,11 @@ class Comparing(QObject):
     def _on_document(self, _: object) -> None:
         # Another file, an undo: what is open is no longer what is compared.
         self.leave(resume=False)
+        document = self.session.document
+        if self.pending is not None and not document.undo_names and not document.redo_names:
+            # Another experiment has a history of its own, and is no twin of the old ones.
+            self.pending = None
+            self.banner.clear("twin")
 
     def _on_diverged(self, _: object) -> None:
         made = self.comparison

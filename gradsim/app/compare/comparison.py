@@ -17,6 +17,7 @@ from gradsim.diagnose import twins as headless
 from gradsim.diagnose.twins import MOST, Differences, Fork
 from gradsim.engine import runner as running
 from gradsim.engine.trainer import Snapshot, Trainer
+from gradsim.exchange.start import start_of
 from gradsim.i18n import tr
 from gradsim.model.experiment import Experiment
 
@@ -165,7 +166,7 @@ class Comparison(Player):
         found = tuple(headless.differences(experiments[0], other) for other in experiments[1:])
         if self.moment is None:
             self._made = found, ()
-            return [Trainer(experiment) for experiment in experiments]
+            return [Trainer(experiment, start_of(experiment)) for experiment in experiments]
         original = Trainer(self.moment.experiment)
         forks = tuple(headless.fork(original, self.moment.snapshot, experiment) for experiment in experiments)
         self._made = found, forks

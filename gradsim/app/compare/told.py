@@ -67,6 +67,8 @@ def fork(comparison: Comparison, twin: Twin) -> str:
     if made is None or moment is None:
         return ""
     steps = tr_n("{steps} step", "{steps} steps", moment.steps, steps=words.steps(moment.steps))
+    if not moment.steps and not made.fresh:
+        return tr("Starts from the same initial weights.")
     if not made.fresh:
         text = tr("Goes on behind {steps} with all weights kept", steps=steps)
     elif not made.kept:

@@ -286,6 +286,10 @@ class ComparisonView(QWidget):
         for twin, space in zip(comparison.twins, self.spaces, strict=True):
             heatmap = Heatmap(twin, self.axis, space, left=NAMES[count], right=RIGHT)
             heatmap.setAccessibleName(tr("Heatmap of twin {letter}", letter=twin.letter))
+            # The sheet that this names is that of the single run.
+            heatmap.picture_key = ""
+            # Two are shown sixty times a second, three and four thirty times: a frame has no room for more.
+            heatmap.take_turns(twin.place, 1 if count == 2 else 2)
             head = Head(twin, heatmap, count, self)
             gaps = Gaps(heatmap)
             heatmap.addItem(gaps, ignoreBounds=True)
@@ -302,6 +306,7 @@ class ComparisonView(QWidget):
             self.heads.append(head)
             self.gaps.append(gaps)
         self.profiles = Profiles(comparison, self.spaces)
+        self.profiles.picture_key = ""
         self.over = Line(self)
         grid.addWidget(self.over, 0, count)
         grid.addWidget(self.profiles, 1, count)
@@ -365,6 +370,8 @@ class ComparisonView(QWidget):
         comparison.state.quantity_changed.connect(lambda _: self._renew_over())
         for heatmap in self.heatmaps:
             heatmap.rows_moved.connect(self._lay_out)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        offer_menu(self, comparison.failed.emit)
         theme.changed.connect(self.dress)
         self.dress()
         self._fit_accuracy()

@@ -401,9 +401,10 @@ class CurvePlot(TimePlot):
         return any(came)
 
     def _on_tick(self) -> None:
-        # Thirty times a second, in the frames between those of the profile.
+        # Thirty times a second, in the frames between those of the profile; several curves take as long as so many
+        # frames, and are shown as many times less often.
         self._ticks += 1
-        if self._ticks % 2:
+        if self._ticks % max(2, len(self.traces)) == 1:
             self._pull_new()
 
     def _pull_new(self) -> None:
@@ -415,25 +416,28 @@ class CurvePlot(TimePlot):
         """What is shown, in units of the axes."""
         for trace in self.traces:
             trace.take(*self.axis.shown, log=self.log)
-        self._set_limits(
-            np.concatenate([part for trace in self.traces for part in (*trace.data[1:3], trace.validation[1])])
-        )
+        self._set_limits([np.concatenate([*trace.data[1:3], trace.validation[1]]) for trace in self.traces])
         for trace in self.traces:
             trace.clip(*self.limits)
 
-    def _set_limits(self, known: Floats) -> None:
+    def _set_limits(self, curves: Sequence[Floats]) -> None:
         if self.series.fixed is not None:
             wanted = self._empty_limits()
         else:
-            known = known[np.isfinite(known) & (known > -400)]
+            parts = [part for each in curves if len(part := each[np.isfinite(each) & (each > -400)])]
+            known = np.concatenate([np.empty(0), *parts])
             if not len(known):
                 wanted = self.limits
             elif self.log:
                 a, b = math.floor(known.min() * 2 - 0.1) / 2, math.ceil(known.max() * 2 + 0.1) / 2
                 middle = (a + b) / 2
                 a, b = min(a, middle - 0.5), max(b, middle + 0.5)
-                a = max(a, b - self.series.decades)
-                wanted = (a, b)
+                lowest = min(float(np.median(part)) for part in parts)
+                if len(parts) > 1 and lowest < b - self.series.decades:
+                    # One of several has left through the roof; the one that is well stays in sight.
+                    a = max(a, math.floor(lowest - self.series.decades / 2))
+                    b = a + self.series.decades
+                wanted = (max(a, b - self.series.decades), b)
             else:
                 top = float(known.max())
                 size = 10.0 ** math.floor(math.log10(top)) if top > 0 else 1.0

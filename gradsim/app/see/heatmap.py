@@ -399,7 +399,7 @@ class Heatmap(TimePlot):
         self.rows = RowLayout()
         self.invites = True
         """Whether an empty picture says how to begin."""
-        self._ticks, self._each = 0, 1
+        self._ticks, self._each, self._turns = 0, 1, 1
         self.inks: dict[int, tuple[QColor, QColor]] = {}
         self._names, self._now = _Names("left", left), _Now("right", right)
         super().__init__(session, axis, left=self._names, right=self._now if right else None, parent=parent)
@@ -431,6 +431,11 @@ class Heatmap(TimePlot):
         self.dress()
 
     # What is shown
+
+    def take_turns(self, place: int, turns: int) -> None:
+        """Beside others: reads what is new in every so many frames, in another one than its neighbours."""
+        self._ticks, self._turns = place, turns
+        self._each = max(self._each, turns)
 
     def set_marks(self, marks: Mapping[int, str]) -> None:
         """Puts glyphs beside the names of rows."""
@@ -475,7 +480,7 @@ class Heatmap(TimePlot):
             self.pull = LayerPull(
                 recorder, key, self.session.state.thresholds(key), table, upwards=self.space.upwards, capacity=wide
             )
-            self._each = 1 + len(recorder.layers) // _MANY_ROWS
+            self._each = max(self._turns, 1 + len(recorder.layers) // _MANY_ROWS)
         self._lay_out()
         self._renew_now()
         self.renew()

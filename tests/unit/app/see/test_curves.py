@@ -9,7 +9,7 @@ from pytestqt.qtbot import QtBot
 
 from gradsim.app import theme
 from gradsim.app.see.axis import TimeAxis
-from gradsim.app.see.curves import LOSS, NORM, CurvePlot, Curves, polyline
+from gradsim.app.see.curves import LOSS, NORM, CurvePlot, Curves, Trace, polyline
 from gradsim.app.see.heatmap import Heatmap
 from gradsim.app.see.rows import RowSpace
 
@@ -143,3 +143,24 @@ def test_that_a_curve_can_be_folded_away(qtbot: QtBot, session: FakeSession, axi
 
 def test_that_no_points_are_an_empty_polygon() -> None:
     assert polyline(np.empty(0), np.empty(0)).size() == 0
+
+
+def test_that_one_of_several_curves_that_explodes_does_not_hide_the_others(
+    qtbot: QtBot, session: FakeSession, axis: TimeAxis
+) -> None:
+    other = FakeSession()
+    traces = [Trace(one, LOSS, f"twin_{n}", letter="AB"[n]) for n, one in enumerate((session, other))]  # type: ignore[arg-type]
+    plot = CurvePlot(session, axis, LOSS, traces)  # type: ignore[arg-type]
+    qtbot.addWidget(plot)
+    show(plot, 600, 150)
+    wild = np.full(100, np.nan)
+    wild[:3] = 1.0, 1e12, 1e33
+    tame = np.geomspace(1.0, 0.01, 100)
+    for run, loss_ in ((other, tame), (session, wild)):
+        recorder = recorder_of(2)
+        recorder.append(*values(100, 2, loss=loss_))
+        run.record(recorder)
+    low, high = plot.limits
+    assert low < np.log10(tame.min()) and np.log10(tame.max()) < high
+    assert [text for text, _ in plot._readings.lines] == ["A  NaN", "B  0.01"]
+    other.deleteLater()
