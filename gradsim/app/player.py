@@ -111,6 +111,7 @@ class Watched(QObject):
         self.stack: Stack | None = None
         self.slow_tick = slow_tick or SlowTick(self)
         self._uids: tuple[str, ...] = ()
+        self._staying: list[Callable[[], object]] = []
 
     @property
     def experiment(self) -> Experiment:
@@ -167,11 +168,18 @@ class Watched(QObject):
         self._uids = () if stack is None else tuple(placed.layer.uid for placed in stack.layers)
         self.recorder_changed.emit()
 
+    def stays(self, listen: Callable[[], object]) -> None:
+        """For what outlives the views: ``listen`` connects it, now and each time that they have left."""
+        self._staying.append(listen)
+        listen()
+
     def leave_views(self) -> None:
         """Nobody hears of this run any more: its views go. Those that come after them connect themselves."""
         self.slow_tick.disconnect()
         _silence(self)
         _silence(self.state)
+        for listen in self._staying:
+            listen()
 
     def select_row(self, row: int) -> None:
         """Selects the layer that a row stands for."""

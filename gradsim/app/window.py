@@ -24,6 +24,7 @@ from PySide6.QtWidgets import (
     QAbstractSpinBox,
     QApplication,
     QComboBox,
+    QDialog,
     QLabel,
     QMainWindow,
     QMenu,
@@ -684,6 +685,9 @@ class MainWindow(QMainWindow):
 
     def part(self) -> None:
         """Gives the session up to a window that takes its place; this one only has to be deleted."""
+        for dialog in self.findChildren(QDialog):
+            dialog.close()
+        self.presenter.leave()
         self.comparing.leave()
         self._keep()
         self.files.close()

@@ -110,9 +110,12 @@ class Lecture(QObject):
         self._timer.setInterval(FRAME_MS)
         self._timer.timeout.connect(self._draw_on)
         self._came.connect(self._on_came, Qt.ConnectionType.QueuedConnection)
-        session.recorder_changed.connect(self._on_recorder)
-        session.run_changed.connect(self._on_run)
-        session.document_changed.connect(self._on_document)
+        session.stays(self._listen)
+
+    def _listen(self) -> None:
+        self.session.recorder_changed.connect(self._on_recorder)
+        self.session.run_changed.connect(self._on_run)
+        self.session.document_changed.connect(self._on_document)
 
     @classmethod
     def of(cls, session: Session) -> Lecture:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtGui import QFontDatabase
-from PySide6.QtWidgets import QApplication, QDialogButtonBox, QWidget
+from PySide6.QtWidgets import QApplication, QDialog, QDialogButtonBox, QWidget
 from pytestqt.qtbot import QtBot
 
 from gradsim import i18n
@@ -164,3 +164,29 @@ def test_that_chinese_brings_its_font_and_english_does_not_use_it(qtbot: QtBot, 
     qtbot.addWidget(label)
     language.use("en")
     assert theme.CHINESE not in theme.font().families()
+
+
+def test_that_an_open_lesson_goes_on_in_the_other_language(open_program: OpenProgram, qtbot: QtBot) -> None:
+    program = open_program()
+    lessons = program.window.lessons
+    lesson = lessons.everything()[0]
+    lessons.open(lesson)
+    step = lessons.lecture.step
+    spoken(qtbot, program, "zh_CN")
+    lecture = program.window.lessons.lecture
+    assert lecture is lessons.lecture and lecture.on and lecture.step is step
+    assert program.window.lessons.panel.isVisible()
+    heard: list[object] = []
+    lecture.changed.connect(lambda: heard.append(lecture))
+    # It still hears of the run: leaving brings the own experiment back.
+    program.window.lessons.leave()
+    assert not lecture.on and heard
+
+
+def test_that_dialogs_close_with_their_window(open_program: OpenProgram, qtbot: QtBot) -> None:
+    program = open_program()
+    program.window.show_shortcuts()
+    program.window.show_about()
+    spoken(qtbot, program, "zh_CN")
+    dialogs = [one for one in QApplication.topLevelWidgets() if isinstance(one, QDialog) and one.isVisible()]
+    assert dialogs == []
