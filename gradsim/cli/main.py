@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import io
 import os
 import sys
 from pathlib import Path
@@ -185,6 +186,10 @@ def doctor() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command line in the language of the system; ends the process."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # What reads in an older encoding, as GBK or cp1252, gets a ? for a sign that it does not have.
+            stream.reconfigure(errors="replace")
     # An installation without the catalogue of the system's language speaks English.
     with contextlib.suppress(FileNotFoundError):
         i18n.set_language(i18n.system_language())

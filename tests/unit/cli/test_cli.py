@@ -310,6 +310,20 @@ def test_that_the_real_command_runs_and_writes(small: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("encoding", "locale", "said"), [("gbk", "zh_CN.GBK", "梯度消失"), ("cp1252", "C", "Vanishing")]
+)
+def test_that_an_older_encoding_keeps_no_command_from_its_end(encoding: str, locale: str, said: str) -> None:
+    found = subprocess.run(
+        [sys.executable, "-m", "gradsim", "diagnose", "vanishing-sigmoid", "--steps", "20"],
+        capture_output=True,
+        env=os.environ | {"PYTHONIOENCODING": encoding, "LC_ALL": locale},
+        timeout=280,
+    )
+    assert found.returncode == 0, found.stderr
+    assert f"? {said}" in found.stdout.decode(encoding)
+
+
 def test_that_the_first_run_says_that_it_compiles(small: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "GRADSIM_KERNELS": str(tmp_path / "kernels")}
     first = process("run", small, "--steps", 1, env=environment)
