@@ -9,6 +9,7 @@ from PySide6.QtCore import QObject, Qt
 from PySide6.QtWidgets import QWidget
 
 from gradsim.app.build.cards import CardsColumn
+from gradsim.app.diagnosis.chain_page import ChainPage
 from gradsim.app.diagnosis.cures_page import CuresPage
 from gradsim.app.diagnosis.findings_page import FindingsPage
 from gradsim.app.diagnosis.outlines import Outlines
@@ -47,6 +48,7 @@ class Diagnosis(QObject):
         self.outlines = Outlines(stage.heatmap, self.watching)
         self.findings = FindingsPage(session, self.watching, self.remedying, self.theory)
         self.cures = CuresPage(session, self.watching, self.remedying)
+        self.chain = ChainPage(session)
         self.findings.cures_wanted.connect(lambda: show_page(self.cures))
         for page in (self.findings, self.cures):
             page.trials_wanted.connect(self.try_cures)
@@ -68,6 +70,7 @@ class Diagnosis(QObject):
             tr("Cures"),
             tr("Every cure with what it changes and why; one click each, or several together"),
         )
+        yield self.chain, tr("Chain rule"), tr("The product from the loss down to the selected layer, factor by factor")
 
     # What is drawn on the pictures
 
