@@ -11,3 +11,10 @@ def main(argv: Sequence[str] = ()) -> int:
     from gradsim.app.start import main as start
 
     return start(argv)
+
+
+def view(path: str) -> int:
+    """Opens a window with a recording, which may still grow, and gives the exit code."""
+    from gradsim.app.start import view as start
+
+    return start(path)

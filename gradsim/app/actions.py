@@ -139,6 +139,15 @@ def _file_verbs() -> Iterable[Verb]:
         "import",
     )
     yield Verb(
+        "file.view",
+        "Open a recor&ding…",
+        (),
+        "Look at a recorded training, of gradsim.watch or of gradsim run, also while it grows.",
+        lambda w: w.desk.ask_view(),
+        "file",
+        "import",
+    )
+    yield Verb(
         "file.own_data",
         "O&wn data…",
         (),

@@ -6,7 +6,7 @@ import functools
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,15 @@ def main(argv: Sequence[str] = ()) -> int:
     Args:
         argv: A file to open, or nothing.
     """
+    return _started(lambda probe: _run(list(argv), probe))
+
+
+def view(path: str) -> int:
+    """Opens a window with a recording and gives the exit code."""
+    return _started(lambda probe: _view(Path(path), probe))
+
+
+def _started(run: Callable[[_Display], int]) -> int:
     try:
         from PySide6 import QtGui, QtWidgets  # noqa: F401
     except ImportError as error:
@@ -38,21 +47,13 @@ def main(argv: Sequence[str] = ()) -> int:
     if problem:
         return _refuse(problem)
     sys.setswitchinterval(SWITCH_SECONDS)
-    return _run(list(argv), probe)
+    return run(probe)
 
 
 def _run(argv: list[str], probe: _Display) -> int:
-    from PySide6.QtCore import QCoreApplication, QTimer
-    from PySide6.QtWidgets import QApplication
+    from PySide6.QtCore import QTimer
 
-    QCoreApplication.setApplicationName("gradsim")
-    QCoreApplication.setOrganizationName("gradsim")
-    existing = QApplication.instance()
-    app = existing if isinstance(existing, QApplication) else QApplication(["gradsim"])
-    probe.close()
-    app.setApplicationDisplayName("gradsim")
-    app.setDesktopFileName("gradsim")
-
+    app = _application(probe)
     from gradsim.app import theme
     from gradsim.app.collector import Collector
     from gradsim.app.program import Program
@@ -81,6 +82,41 @@ def _run(argv: list[str], probe: _Display) -> int:
     code = app.exec()
     collector.stop()
     return code
+
+
+def _view(path: Path, probe: _Display) -> int:
+    app = _application(probe)
+
+    from gradsim.app import theme
+    from gradsim.app.collector import Collector
+    from gradsim.app.inout.viewing import ViewWindow
+    from gradsim.app.settings import Settings, folder
+
+    collector = Collector(app)
+    settings = Settings(folder() / "gradsim.ini")
+    theme.install(app)
+    settings.apply_theme()
+    window = ViewWindow(path)
+    window.show()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: window.close())
+    code = app.exec()
+    collector.stop()
+    return code
+
+
+def _application(probe: _Display) -> Any:
+    from PySide6.QtCore import QCoreApplication
+    from PySide6.QtWidgets import QApplication
+
+    QCoreApplication.setApplicationName("gradsim")
+    QCoreApplication.setOrganizationName("gradsim")
+    existing = QApplication.instance()
+    app = existing if isinstance(existing, QApplication) else QApplication(["gradsim"])
+    probe.close()
+    app.setApplicationDisplayName("gradsim")
+    app.setDesktopFileName("gradsim")
+    return app
 
 
 def _refuse(message: str) -> int:

@@ -691,6 +691,7 @@ class MainWindow(QMainWindow):
         self.comparing.leave()
         self._keep()
         self.files.close()
+        self.desk.close()
         self.diagnosis.close()
         self._remove_filter()
         self.session.setParent(None)

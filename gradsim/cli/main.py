@@ -8,6 +8,7 @@ import io
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -56,6 +57,11 @@ def open_(file: Path | None) -> None:
 
 
 def _window(path: Path | None) -> None:
+    sys.exit(_app().main([] if path is None else [str(path)]))
+
+
+def _app() -> Any:
+    """The room of the window; ends the process where there can be none."""
     headless = sys.platform.startswith("linux") and not any(
         os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
     )
@@ -67,12 +73,24 @@ def _window(path: Path | None) -> None:
         sys.exit(1)
     try:
         # By name, because the window lies above the commands: without Qt they work all the same.
-        app = importlib.import_module("gradsim.app")
+        return importlib.import_module("gradsim.app")
     except ImportError as error:
         click.echo(tr("gradsim: the window can't be opened: {reason}", reason=error), err=True)
         click.echo(tr("The commands work without it: gradsim --help"), err=True)
         sys.exit(1)
-    sys.exit(app.main([] if path is None else [str(path)]))
+
+
+@cli.command()
+@click.argument("recording", type=click.Path(path_type=Path))
+def view(recording: Path) -> None:
+    """Look at RECORDING in a window: of gradsim run -o FILE.npz, of gradsim.watch, or the latest one in a folder.
+
+    A file that still grows is followed, and one that is not there yet is waited for.
+    """
+    if recording.suffix != ".npz" and not recording.is_dir():
+        click.echo(tr("gradsim: {file}: must be a recording (.npz) or a folder of them", file=recording), err=True)
+        sys.exit(2)
+    sys.exit(_app().view(str(recording)))
 
 
 @cli.command("list")

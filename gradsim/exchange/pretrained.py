@@ -117,21 +117,31 @@ def of_recording(recording: Recording, experiment: Experiment | None = None) -> 
     if arrays is None:
         raise refuse(tr("the recording"), tr("must hold final weights; this one was made without"))
     if experiment is None:
-        content = recording.experiment
-        if not isinstance(content, dict):
-            raise refuse(tr("the recording"), tr("must hold its experiment; this one was made with data in memory"))
-        try:
-            # The window's records of some time did not say their format, the first one.
-            content = {migrations.KEY: 1, **content}
-            fields = {key: value for key, value in migrations.migrate(content).items() if key not in file.EXTENSIONS}
-            fields.pop(migrations.KEY, None)
-            experiment = file.experiment_from(fields)
-        except FaultsError as error:
-            raise ImportFault(error.faults) from None
-        except LookupError as error:
-            raise refuse(tr("the recording"), str(error.args[0])) from None
+        experiment = experiment_of(recording)
     named = {f"arr_{number}": array for number, array in enumerate(arrays)}
     return Saved(experiment, weights.fitted(named, experiment.stack()))
+
+
+def experiment_of(recording: Recording) -> Experiment:
+    """What was recorded.
+
+    Raises:
+        ImportFault: if the recording does not hold it, or it can't be opened.
+    """
+    content = recording.experiment
+    if not isinstance(content, dict):
+        raise refuse(tr("the recording"), tr("must hold its experiment; this one was made with data in memory"))
+    try:
+        # The window's records of some time did not say their format, the first one.
+        content = {migrations.KEY: 1, **content}
+        fields = {key: value for key, value in migrations.migrate(content).items() if key not in file.EXTENSIONS}
+        fields.pop(migrations.KEY, None)
+        return file.experiment_from(fields)
+    except FaultsError as error:
+        raise ImportFault(error.faults) from None
+    except Exception as error:
+        # What a migration makes of a stranger's content can't be told.
+        raise refuse(tr("the recording"), str(error.args[0] if error.args else error)) from None
 
 
 def start_of(experiment: Experiment) -> list[Array] | None:

@@ -16,10 +16,10 @@ from gradsim.app.build import verbs as building
 from gradsim.app.inout.export import ExportCode
 from gradsim.app.inout.own_data import OwnData
 from gradsim.app.inout.paste import PasteCode, looks_like_code
-from gradsim.app.inout.reading import Reading
 from gradsim.app.inout.reuse import ReuseLayers
+from gradsim.app.inout.viewing import ViewWindow
 from gradsim.data import DataError, archives
-from gradsim.exchange import importing, keras_file, notebooks, start
+from gradsim.exchange import importing, keras_file, notebooks, start, weights
 from gradsim.exchange.python_code import MAX_SOURCE
 from gradsim.exchange.results import Imported, Notes
 from gradsim.exchange.weights import checked_file, refuse
@@ -40,6 +40,7 @@ class Desk(QObject):
 
     Attributes:
         dialog: The dialog opened last; None when it is closed.
+        views: Windows with recordings.
     """
 
     def __init__(self, window: MainWindow) -> None:
@@ -47,7 +48,7 @@ class Desk(QObject):
         self.window = window
         self.session, self.files = window.session, window.files
         self.dialog: QDialog | None = None
-        self.background = Reading(self)
+        self.views: list[ViewWindow] = []
 
     def show(self, dialog: QDialog) -> None:
         """Opens a dialog over the window."""
@@ -81,6 +82,9 @@ class Desk(QObject):
 
     def take_arrays(self, path: Path) -> bool:
         """An archive of arrays: data if it holds x and y, else weights of a network."""
+        if weights.is_recording(path):
+            self.view(path)
+            return True
         try:
             names = set(archives.names(path))
         except DataError as error:
@@ -99,6 +103,27 @@ class Desk(QObject):
         dialog = OwnData(self.session, self.files.directory(), path, parent=self.window)
         self.show(dialog)
         return dialog
+
+    # Recordings
+
+    def view(self, path: Path) -> ViewWindow:
+        """A recording, in a window of its own."""
+        window = ViewWindow(path)
+        window.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.views.append(window)
+        window.destroyed.connect(lambda: self.views.remove(window))
+        window.show()
+        return window
+
+    def ask_view(self) -> ViewWindow | None:
+        """Asks for a recording and shows it."""
+        path = self.ask_file(tr("Open a recording"), (".npz",))
+        return None if path is None else self.view(path)
+
+    def close(self) -> None:
+        """The window closes, and those of the recordings with it."""
+        for window in list(self.views):
+            window.close()
 
     # Trained layers
 
