@@ -26,7 +26,7 @@ NOT_SHOWN = 1
 def lesson(lesson: str | None, seed: int | None, key: str | None) -> None:
     """Play LESSON and check on this machine what its text says; without LESSON, list the lessons.
 
-    LESSON is the name or number of a bundled one, or a folder (see the guide: write your own lesson).
+    LESSON is the name or number of a bundled one, or a folder (see the guide: Write your own lesson).
 
     Exit codes: 0 the numbers show all that the text says, 1 they don't, 2 bad input with all that is wrong in it.
     """
@@ -44,9 +44,15 @@ def _list() -> int:
         (mark("steps"), "right"),
         (mark("minutes"), "right"),
     )
-    for one in lessons.everything():
-        made.add_row(str(one.number), one.name, one.title, str(len(one.steps)), f"{one.minutes:g}")
-    output.console().print(made)
+    mine, wrong = lessons.own()
+    for one in (*lessons.everything(), *mine):
+        made.add_row(str(one.number or ""), one.name, one.title, str(len(one.steps)), f"{one.minutes:g}")
+    console = output.console()
+    console.print(made)
+    console.print()
+    console.print(tr("Lessons of your own: {path}", path=lessons.own_folder()), soft_wrap=True)
+    for error in wrong:
+        sys.stderr.write(f"gradsim: {error}\n")
     return 0
 
 

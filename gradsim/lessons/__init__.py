@@ -25,7 +25,7 @@ A step without runs draws ``step.surface`` (``grid()``, ``formula.marks``, ``pat
 
 from gradsim.lessons.claims import Claim, Verdict
 from gradsim.lessons.functions import Curve, Functions
-from gradsim.lessons.lesson import Lesson, LessonError, bundled, everything, find, load, names
+from gradsim.lessons.lesson import Lesson, LessonError, bundled, everything, find, load, names, own, own_folder
 from gradsim.lessons.measures import Outcome
 from gradsim.lessons.questions import Checked, Choice, ChooseOne, ColourLayers, Estimate, Item, Question, Score
 from gradsim.lessons.steps import Place, Run, Step, View
@@ -64,4 +64,6 @@ __all__ = [
     "find",
     "load",
     "names",
+    "own",
+    "own_folder",
 ]

@@ -61,7 +61,7 @@ class Claim(Spec):
     def check(self, outcome: Outcome) -> Verdict:
         """Measures, and says whether it is so."""
         value = self.measure.value(outcome)
-        return Verdict(self, value, self.holds(value))
+        return Verdict(self, value, self.holds(value), len(outcome.recordings) > 1)
 
     def bounds(self) -> str:
         """Where the value must lie, in words; "" where it is only measured."""
@@ -86,11 +86,13 @@ class Verdict:
     Attributes:
         value: What was measured.
         holds: Whether it lies where the text says.
+        several: Whether there were several runs, so that the sentence names the one it is about.
     """
 
     claim: Claim
     value: float
     holds: bool
+    several: bool = False
 
     @property
     def numbers(self) -> Mapping[str, float]:
@@ -100,7 +102,8 @@ class Verdict:
     @property
     def sentence(self) -> str:
         """What was measured and what the text says, in the language in use."""
-        words, value, bounds = self.claim.measure.words(), self.claim.measure.shown(self.value), self.claim.bounds()
+        measure, bounds = self.claim.measure, self.claim.bounds()
+        words, value = measure.words(self.several), measure.shown(self.value)
         if not bounds:
             return tr("{what}: {value}.", what=words, value=value)
         if self.holds:

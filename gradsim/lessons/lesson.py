@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import platformdirs
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
@@ -43,7 +44,7 @@ class Lesson:
         name: Name without the number: "vanishing".
         number: Its place among the lessons; 0 if its folder has no number.
         folder: Where it was opened from.
-        languages: Its words by the code of the language; English is always there.
+        languages: Its words by the code of the language; there is at least one.
     """
 
     name: str
@@ -53,8 +54,9 @@ class Lesson:
     languages: Mapping[str, Texts]
 
     def texts(self, language: str | None = None) -> Texts:
-        """The words in a language (None: the one in use); in English where the lesson has no such language."""
-        return self.languages.get(language or i18n.language(), self.languages[i18n.SOURCE])
+        """The words in a language (None: the one in use), or in the first that there is."""
+        found = self.languages.get(language or i18n.language())
+        return found or next(iter(self.languages.values()))
 
     def text(self, step: Step, language: str | None = None) -> StepText:
         """The words of one of its steps."""
@@ -101,17 +103,43 @@ def bundled(name: str) -> Lesson:
 
 
 def find(source: str | os.PathLike[str]) -> Lesson:
-    """The bundled lesson of that name, or the one in that folder; raises :class:`LessonError`."""
+    """The lesson of that name, bundled or one's own, or the one in that folder; raises :class:`LessonError`."""
     named = str(source)
     if os.sep not in named and (named in names() or not Path(source).is_dir()):
-        return bundled(named)
+        mine = [folder for _, name, folder in _in(own_folder()) if named in (name, folder.name)]
+        return load(mine[0]) if mine and named not in names() else bundled(named)
     return load(source)
+
+
+def own_folder() -> Path:
+    """Where a person keeps lessons of their own: ``GRADSIM_LESSONS``, or a folder among the user's data."""
+    chosen = os.environ.get("GRADSIM_LESSONS")
+    return Path(chosen) if chosen else platformdirs.user_data_path("gradsim", appauthor=False) / FOLDER
+
+
+def own() -> tuple[tuple[Lesson, ...], tuple[LessonError, ...]]:
+    """The lessons in :func:`own_folder`, and what is wrong with those that can't be opened."""
+    found: list[Lesson] = []
+    wrong: list[LessonError] = []
+    for _, _, folder in _in(own_folder()):
+        try:
+            found.append(load(folder))
+        except LessonError as error:
+            wrong.append(
+                LessonError(dataclasses.replace(fault, path=f"{folder.name}: {fault.path}") for fault in error.faults)
+            )
+    return tuple(found), tuple(wrong)
 
 
 def _folders() -> list[tuple[int, str, Path]]:
     try:
-        root = resources.resource(FOLDER)
+        return _in(resources.resource(FOLDER))
     except FileNotFoundError:
+        return []
+
+
+def _in(root: Path) -> list[tuple[int, str, Path]]:
+    if not root.is_dir():
         return []
     return sorted((*_split(path.name), path) for path in root.iterdir() if (path / STRUCTURE).is_file())
 
@@ -137,9 +165,12 @@ def load(folder: str | os.PathLike[str]) -> Lesson:
     except FaultsError as error:
         faults += error.faults
     languages: dict[str, Texts] = {}
-    for code in i18n.LANGUAGES:
-        path = folder / f"{code}.md"
-        if code != i18n.SOURCE and not path.exists():
+    files = {code: folder / f"{code}.md" for code in i18n.LANGUAGES}
+    if not any(path.exists() for path in files.values()):
+        listed = " or ".join(path.name for path in files.values())
+        faults.append(Fault(tr("the words"), tr("must be there as {names}", names=listed), MISSING))
+    for code, path in files.items():
+        if not path.exists():
             continue
         try:
             languages[code] = words.load(path)

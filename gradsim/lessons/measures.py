@@ -129,9 +129,14 @@ class Measure(Spec):
         """The number; NaN where there is none, infinite for a step that never came."""
         raise NotImplementedError
 
-    def words(self) -> str:
+    def phrase(self) -> str:
         """What is measured, in the language in use."""
         raise NotImplementedError
+
+    def words(self, several: bool = False) -> str:
+        """What is measured, and in which run where there are several."""
+        run = getattr(self, "run", None)
+        return tr("{what} (run {n})", what=self.phrase(), n=run + 1) if several and run is not None else self.phrase()
 
     def faults(self, scene: Scene) -> Iterator[Fault]:
         """What a step with this scene can't measure."""
@@ -175,7 +180,7 @@ class Value(Measure):
             values = values[:, row_of(recording, self.layer)]
         return float(_FOLDS[self.by](values))
 
-    def words(self) -> str:
+    def phrase(self) -> str:
         what = tr(quantity(self.quantity).title)
         if self.over > 1:
             what = tr(_FOLD_WORDS[self.by], quantity=what, steps=self.over)
@@ -232,8 +237,8 @@ class Ratio(Measure):
             return math.nan if a == 0 or math.isnan(a) else math.copysign(math.inf, a)
         return a / b
 
-    def words(self) -> str:
-        return tr("[{one}] / [{other}]", one=self.of.words(), other=self.to.words())
+    def words(self, several: bool = False) -> str:
+        return tr("[{one}] / [{other}]", one=self.of.words(several), other=self.to.words(several))
 
     def faults(self, scene: Scene) -> Iterator[Fault]:
         yield from below("of", self.of.faults(scene))
@@ -254,8 +259,8 @@ class Difference(Measure):
     def value(self, outcome: Outcome) -> float:
         return self.of.value(outcome) - self.to.value(outcome)
 
-    def words(self) -> str:
-        return tr("[{one}] - [{other}]", one=self.of.words(), other=self.to.words())
+    def words(self, several: bool = False) -> str:
+        return tr("[{one}] - [{other}]", one=self.of.words(several), other=self.to.words(several))
 
     def faults(self, scene: Scene) -> Iterator[Fault]:
         yield from below("of", self.of.faults(scene))
@@ -286,7 +291,7 @@ class Growth(Measure):
             return math.nan
         return float((b / a) ** (1 / steps))
 
-    def words(self) -> str:
+    def phrase(self) -> str:
         return tr(
             "{quantity}: factor per layer from {top} down to {bottom}, {when}",
             quantity=tr(quantity(self.quantity).title), top=self.top, bottom=self.bottom, when=_moment(self.at),
@@ -327,7 +332,7 @@ class Travel(Measure):
         way = float(np.sum(recording["update_norm"][:, row]))
         return way / float(length[0]) if length[0] > 0 else (0.0 if way == 0 else math.inf)
 
-    def words(self) -> str:
+    def phrase(self) -> str:
         return tr("way that the weights of {layer} went, in units of their own size", layer=self.layer)
 
     def faults(self, scene: Scene) -> Iterator[Fault]:
@@ -361,7 +366,7 @@ class FirstNonfinite(StepMeasure):
         first = outcome.recordings[self.run].first_nonfinite
         return math.inf if first is None else float(first.step)
 
-    def words(self) -> str:
+    def phrase(self) -> str:
         return tr("first NaN or Inf")
 
     def faults(self, scene: Scene) -> Iterator[Fault]:
@@ -384,7 +389,7 @@ class FirstBelow(StepMeasure):
         below_ = np.flatnonzero(means < self.level)
         return float(below_[0] + self.over - 1) if len(below_) else math.inf
 
-    def words(self) -> str:
+    def phrase(self) -> str:
         return tr(
             "first time that the loss (mean of {n} steps) is below {level}", n=self.over, level=number(self.level)
         )
@@ -402,7 +407,7 @@ class UpdatesPerEpoch(Measure):
     def value(self, outcome: Outcome) -> float:
         return float(np.sum(outcome.recordings[self.run]["epoch"] == 0))
 
-    def words(self) -> str:
+    def phrase(self) -> str:
         return tr("updates per epoch")
 
     def faults(self, scene: Scene) -> Iterator[Fault]:
@@ -421,7 +426,7 @@ class Validation(Measure):
         found = validation.val_accuracy if self.of == "accuracy" else validation.val_loss
         return float(found[-1]) if len(found) else math.nan
 
-    def words(self) -> str:
+    def phrase(self) -> str:
         return tr("accuracy on new rows") if self.of == "accuracy" else tr("loss on new rows")
 
     def faults(self, scene: Scene) -> Iterator[Fault]:
@@ -438,7 +443,7 @@ class Found(Measure):
     def value(self, outcome: Outcome) -> float:
         return float(sum(one.kind == self.finding for one in findings.diagnose(outcome.recordings[self.run])))
 
-    def words(self) -> str:
+    def phrase(self) -> str:
         titles = {one.kind: one.title for one in findings.definitions()}
         return tr("findings of the kind: {title}", title=tr(titles[self.finding]))
 
@@ -473,7 +478,7 @@ class Count(Measure):
             )
         )
 
-    def words(self) -> str:
+    def phrase(self) -> str:
         return tr(
             "layers whose {quantity} is {states}, {when}",
             quantity=tr(quantity(self.quantity).title), states=tr(" or ").join(tr(one) for one in self.states),
@@ -501,7 +506,7 @@ class SurfaceLoss(Measure):
         last = len(loss) - 1 if self.at < 0 else min(self.at, len(loss) - 1)
         return float(np.min(loss[: last + 1]) if self.lowest else loss[last])
 
-    def words(self) -> str:
+    def phrase(self) -> str:
         when = tr("at the end") if self.at < 0 else tr("after {n} steps", n=self.at)
         if self.lowest:
             return tr("lowest loss of path {path} until then, {when}", path=self.path + 1, when=when)
@@ -525,7 +530,7 @@ class SurfaceReached(StepMeasure):
         first = int(above[-1]) + 1 if len(above) else 0
         return float(first) if first < len(outcome.paths[self.path].loss) else math.inf
 
-    def words(self) -> str:
+    def phrase(self) -> str:
         return tr("path {path} stays below a loss of {level}", path=self.path + 1, level=number(self.level))
 
     def faults(self, scene: Scene) -> Iterator[Fault]:
@@ -544,7 +549,7 @@ class Slope(Measure):
             return float(self.activation.slope(np.array([self.x]))[0])
         return float(np.max(np.abs(self.activation.slope(np.linspace(-8.0, 8.0, 16_001)))))
 
-    def words(self) -> str:
+    def phrase(self) -> str:
         name = label(self.activation)
         if self.x is None:
             return tr("largest slope of {activation}", activation=name)

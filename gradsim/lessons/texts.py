@@ -46,7 +46,7 @@ MAX_BYTES = 256 * 2**10
 SECTIONS = ("Runs", "Watch", "Question", "Measured", "Try", "Keras", "Teacher")
 
 _PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)(?::([^{}\s]{1,10}))?\}")
-_CODE = re.compile(r"(^```.*?^```\s*$|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
+_CODE = re.compile(r"(^```.*?^```\s*$|^~~~.*?^~~~\s*$|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
 _STEP = re.compile(r"Step\s+([^\s:]+)\s*:\s*(.+)")
 _CHOICE = re.compile(r"- \[([^\]\s]+)\]\s+(.+)")
 _FORBIDDEN = (
@@ -238,18 +238,18 @@ class _Parser:
             return
         line, level, heading = 1, 0, ""
         body: list[str] = []
-        fenced = False
+        fence = ""
         for number, row in enumerate(text.splitlines(), 1):
-            if row.startswith("```"):
-                fenced = not fenced
-            match = None if fenced else re.fullmatch(r"(#{1,6})\s+(.*\S)\s*", row)
+            if row.startswith(fence or ("```", "~~~")):
+                fence = "" if fence else row[:3]
+            match = None if fence else re.fullmatch(r"(#{1,6})\s+(.*\S)\s*", row)
             if match is None:
                 body.append(row)
                 continue
             yield line, level, heading, "\n".join(body).strip()
             line, level, heading, body = number, len(match[1]), match[2], []
-        if fenced:
-            self.fault(line, tr("must close its code with ```"), heading)
+        if fence:
+            self.fault(line, tr("must close its code with {fence}", fence=fence), heading)
         yield line, level, heading, "\n".join(body).strip()
 
     def _forbid(self, line: int, body: str) -> None:

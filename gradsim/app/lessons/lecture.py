@@ -127,8 +127,11 @@ class Lecture(QObject):
 
     @functools.cached_property
     def lessons(self) -> tuple[Lesson, ...]:
-        """Those that come with the program, in the order in which they are taught."""
-        return tuple(lessons.everything())
+        """Those that come with the program, in the order in which they are taught, then the user's own."""
+        mine, wrong = lessons.own()
+        for error in wrong:
+            self.session.failed.emit(str(error))
+        return (*lessons.everything(), *mine)
 
     @property
     def step(self) -> Step | None:

@@ -277,3 +277,12 @@ def test_that_a_claim_about_what_is_not_there_is_refused(measure: dict[str, Any]
 def test_that_every_kind_of_measure_is_tried_here() -> None:
     source = __import__("pathlib").Path(__file__).read_text(encoding="utf-8")
     assert [name for name in MEASURES if f'"type": "{name}"' not in source] == []
+
+
+def test_that_a_sentence_names_the_run_where_there_are_several() -> None:
+    content = {"name": "a", "measure": {"type": "ratio", "of": {**LOSS, "run": 1}, "to": LOSS}}
+    claim = made(Claim, content)
+    assert claim.check(Outcome((recording(), recording()))).sentence == (
+        "[Loss, at the end (run 2)] / [Loss, at the end (run 1)]: 1."
+    )
+    assert "(run" not in made(Claim, {"name": "a", "measure": LOSS}).check(Outcome((recording(),))).sentence

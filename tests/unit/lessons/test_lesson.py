@@ -103,6 +103,31 @@ def test_that_a_language_that_a_lesson_lacks_is_english(tmp_path: Path) -> None:
     assert set(i18n.LANGUAGES) > set(lesson.languages)
 
 
+def test_that_a_lesson_in_one_language_is_enough_whichever_it_is(tmp_path: Path) -> None:
+    made = folder(tmp_path)
+    (made / "en.md").rename(made / "zh_CN.md")
+    lesson = lessons.load(made)
+    assert list(lesson.languages) == ["zh_CN"] and lesson.texts("en") is lesson.texts("zh_CN")
+    (made / "zh_CN.md").unlink()
+    with pytest.raises(LessonError, match=r"the words: must be there as en\.md or zh_CN\.md"):
+        lessons.load(made)
+
+
+def test_that_own_lessons_are_found_and_a_broken_one_does_not_hide_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRADSIM_LESSONS", str(tmp_path / "mine"))
+    assert lessons.own() == ((), ())
+    (tmp_path / "mine").mkdir()
+    folder(tmp_path / "mine")
+    folder(tmp_path / "mine", "{}", name="08-broken")
+    found, wrong = lessons.own()
+    assert [lesson.name for lesson in found] == ["small"]
+    (error,) = wrong
+    assert "08-broken: steps: is missing" in str(error)
+    assert lessons.find("small").folder == found[0].folder
+
+
 def test_that_what_a_window_recorded_beyond_the_lesson_does_not_count(tmp_path: Path) -> None:
     step = lessons.load(folder(tmp_path)).steps[0]
     long = [play.train(play.Prepared(prepared.experiment, prepared.weights, 90)) for prepared in play.prepare(step)]
