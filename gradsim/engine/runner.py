@@ -120,6 +120,21 @@ class Track:
 
 
 @dataclasses.dataclass(frozen=True)
+class Past:
+    """What another run recorded of the steps just before a training that goes on from it.
+
+    Attributes:
+        layers: Shape ``(steps, layers, len(LAYER_COLUMNS))``.
+        steps: Shape ``(steps, len(STEP_COLUMNS))``.
+        validations: Step, loss and accuracy of each validation in these steps.
+    """
+
+    layers: np.ndarray[Any, np.dtype[np.float64]]
+    steps: np.ndarray[Any, np.dtype[np.float64]]
+    validations: tuple[tuple[int, float, float], ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
 class Prepared:
     """A run can begin: what it trains, the first one before those that keep step with it."""
 
@@ -372,6 +387,7 @@ class Runner:
         play: bool = False,
         saved: Callable[[], SavedRun | None] | None = None,
         from_seed: Callable[[], bool] = lambda: False,
+        past: Callable[[], Sequence[Past | None]] | None = None,
     ) -> int:
         """Leaves the present run and prepares one of several trainings that keep step; returns its number.
 
@@ -382,13 +398,14 @@ class Runner:
             play: Run at once.
             saved: As of :meth:`prepare`, for the first one.
             from_seed: Whether the weights of the first one are those of its seed; asked after ``make``.
+            past: What is already in the records, for each; asked after ``make``. None begins with empty ones.
         """
         with self._condition:
             run = next(self._runs)
             self._wanted_run = run
             # What was asked of the old run has no meaning for the new one.
             self._commands.clear()
-            self._commands.append(lambda: self._prepare(run, make, tuple(dtypes), play, saved, from_seed))
+            self._commands.append(lambda: self._prepare(run, make, tuple(dtypes), play, saved, from_seed, past))
             self._condition.notify()
         return run
 
@@ -615,6 +632,7 @@ class Runner:
         play: bool,
         saved: Callable[[], SavedRun | None] | None,
         from_seed: Callable[[], bool],
+        past: Callable[[], Sequence[Past | None]] | None,
     ) -> None:
         self._leave(run)
         self._state = "preparing"
@@ -629,10 +647,11 @@ class Runner:
             threadpoolctl.threadpool_limits(1, user_api="blas")
             self._limited = True
         self._check()
-        each = self.checkpoint_bytes // len(trainers)
+        pasts = [None] * len(trainers) if past is None else past()
+        memory, checkpoints = self.recorder_bytes // len(trainers), self.checkpoint_bytes // len(trainers)
         self._lanes = tuple(
-            _Lane(trainer, self._new_recorder(trainer, self.recorder_bytes // len(trainers)), each)
-            for trainer in trainers
+            _Lane(trainer, self._new_recorder(trainer, memory, before), checkpoints)
+            for trainer, before in zip(trainers, pasts, strict=True)
         )
         for lane in self._lanes:
             # The first one is kept whatever it holds, so that there is always a way back.
@@ -721,7 +740,7 @@ class Runner:
         self._emit(Progress("", 0, 0))
 
     @staticmethod
-    def _new_recorder(trainer: Trainer, capacity: int) -> Recorder:
+    def _new_recorder(trainer: Trainer, capacity: int, past: Past | None) -> Recorder:
         experiment = trainer.experiment
         try:
             content: dict[str, Any] | None = {migrations.KEY: migrations.CURRENT, **file.content_of(experiment)}
@@ -730,19 +749,25 @@ class Runner:
             content = None
         while True:
             try:
-                return Recorder(
+                made = Recorder(
                     trainer.layer_table,
                     capacity,
-                    first_step=trainer.step,
+                    first_step=trainer.step - (0 if past is None else len(past.steps)),
                     experiment=content,
                     dtype=experiment.dtype,
                     seed=experiment.seed,
                 )
+                break
             except ValueError:
                 # So many layers that not even the shortest ring would fit.
                 if capacity > 2**34:
                     raise
                 capacity *= 2
+        if past is not None:
+            made.append(past.layers, past.steps)
+            for step, loss, accuracy in past.validations:
+                made.append_validation(step, loss, accuracy)
+        return made
 
     # Playing
 

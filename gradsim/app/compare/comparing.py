@@ -437,11 +437,13 @@ class Comparing(QObject):
     def _at(self, steps: int, begin: Callable[[Moment], Any]) -> None:
         """Has the moment behind so many steps computed again, and begins there."""
 
+        record = self.session.recorder
+
         def answered(found: Moment | None) -> None:
             if found is None:
                 self._fail(tr("That step can't be computed again any more: choose another one."))
             else:
-                begin(found)
+                begin(dataclasses.replace(found, record=record))
 
         self.session.pause()
         self.session.ask((self, "fork"), _moment, answered, steps - 1)

@@ -8,6 +8,7 @@ import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 from PySide6.QtCore import QObject
 
 from gradsim.app.compare.aligned import Lines, aligned
@@ -16,12 +17,20 @@ from gradsim.app.state import ViewState
 from gradsim.diagnose import twins as headless
 from gradsim.diagnose.twins import MOST, Differences, Fork
 from gradsim.engine import runner as running
+from gradsim.engine.runner import Past
 from gradsim.engine.trainer import Snapshot, Trainer
 from gradsim.exchange.start import start_of
 from gradsim.i18n import tr
 from gradsim.model.experiment import Experiment
+from gradsim.telemetry.quantities import LAYER_COLUMNS, STEP_COLUMNS
+from gradsim.telemetry.recorder import Recorder
 
 LETTERS = "ABCD"
+PAST = 500
+"""Steps of the original that are shown before a fork."""
+_PAST_ROWS = 50_000
+"""Of a tall stack so many rows in all steps together: each is copied for every twin."""
+_COUNTS = [number for number, key in enumerate(LAYER_COLUMNS) if key.endswith(("_nan", "_inf"))]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,10 +51,12 @@ class Moment:
 
     Attributes:
         experiment: As it was trained at that moment.
+        record: What it had recorded until then, or None; the latest steps of it are shown before the fork.
     """
 
     experiment: Experiment
     snapshot: Snapshot
+    record: Recorder | None = None
 
     @property
     def steps(self) -> int:
@@ -146,7 +157,7 @@ class Comparison(Player):
         self._intent = play
         self._preparing = True
         dtypes = sorted({twin.experiment.dtype for twin in self.twins})
-        self._run = self.runner.prepare_all(self._make, dtypes=dtypes, play=play)
+        self._run = self.runner.prepare_all(self._make, dtypes=dtypes, play=play, past=self._past)
         self.run_changed.emit()
 
     def reset(self, new_seed: bool = False) -> None:
@@ -171,6 +182,34 @@ class Comparison(Player):
         forks = tuple(headless.fork(original, self.moment.snapshot, experiment) for experiment in experiments)
         self._made = found, forks
         return [one.trainer for one in forks]
+
+    def _past(self) -> list[Past | None]:
+        """What was recorded before the moment, each layer with what was its own; called in the training thread."""
+        moment, (found, _) = self.moment, self._made
+        if moment is None or moment.record is None:
+            return [None] * len(self.twins)
+        record, stop = moment.record, moment.steps
+        shown = max(1, min(PAST, _PAST_ROWS // len(record.layers)))
+        recording = record.recording(max(record.full_from, record.first_step, stop - shown), stop)
+        if not len(recording) or recording.coarse_rows or recording.steps[-1] != stop - 1:
+            # Kept too coarsely by now, or rewound: then the records begin at the fork.
+            return [None] * len(self.twins)
+        layers = np.stack([recording[key] for key in LAYER_COLUMNS], axis=-1)
+        steps = np.stack([recording[key] for key in STEP_COLUMNS], axis=-1)
+        validations = tuple(zip(*(column.tolist() for column in recording.validation), strict=True))
+        own = headless.differences(moment.experiment, self.twins[0].experiment).pairs
+        original_of = {row: original for original, row in own}
+        pasts: list[Past | None] = []
+        for twin, pairs in zip(
+            self.twins, [[(row, row) for row in original_of], *(one.pairs for one in found)], strict=True
+        ):
+            rows = np.full((len(recording), len(twin.experiment.stack().layers), len(LAYER_COLUMNS)), np.nan)
+            rows[:, :, _COUNTS] = 0
+            for first, row in pairs:
+                if first in original_of:
+                    rows[:, row] = layers[:, original_of[first]]
+            pasts.append(Past(rows, steps, validations))
+        return pasts
 
     def _set_tracks(self, tracks: tuple[running.Track, ...]) -> None:
         # Replaced whole by the thread before it told of the tracks.

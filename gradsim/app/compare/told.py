@@ -70,13 +70,14 @@ def fork(comparison: Comparison, twin: Twin) -> str:
     if not moment.steps and not made.fresh:
         return tr("Starts from the same initial weights.")
     if not made.fresh:
-        text = tr("Goes on behind {steps} with all weights kept", steps=steps)
+        text = tr("Goes on behind {steps} (the line) with all weights kept", steps=steps)
     elif not made.kept:
-        text = tr("Goes on behind {steps}, but no weights fit: all start fresh from the seed", steps=steps)
+        text = tr("Goes on behind {steps} (the line), but no weights fit: all start fresh from the seed", steps=steps)
     else:
         names = ", ".join(made.fresh[:_MOST_NAMED]) + (", …" if len(made.fresh) > _MOST_NAMED else "")
         text = tr(
-            "Goes on behind {steps}: {kept} of {all} weight arrays kept, {fresh} start fresh from the seed ({names})",
+            "Goes on behind {steps} (the line): {kept} of {all} weight arrays kept, {fresh} start fresh from the seed "
+            "({names})",
             steps=steps,
             kept=len(made.kept),
             all=len(made.kept) + len(made.fresh),

@@ -31,7 +31,7 @@ from gradsim.app.see.colour_bar import ColourBar, QuantityChoice
 from gradsim.app.see.curves import ACCURACY, LOSS, CurvePlot, Trace
 from gradsim.app.see.heatmap import Heatmap
 from gradsim.app.see.picture import offer_menu
-from gradsim.app.see.plots import RIGHT, faded
+from gradsim.app.see.plots import RIGHT, TimePlot, faded, pen
 from gradsim.app.see.rows import RowSpace
 from gradsim.app.see.timeline import TimeLine
 from gradsim.data import DataError
@@ -276,6 +276,7 @@ class ComparisonView(QWidget):
         self.leave.clicked.connect(self.leave_wanted)
         for button in (self.add, self.leave):
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self._forks: list[pg.InfiniteLine] = []
         self.heatmaps: list[Heatmap] = []
         self.heads: list[Head] = []
         self.gaps: list[Gaps] = []
@@ -322,6 +323,9 @@ class ComparisonView(QWidget):
             )
             for series in (LOSS, ACCURACY)
         )
+        if comparison.moment is not None:
+            for plot in (*self.heatmaps, *self.curves):
+                self._mark_fork(plot, comparison.moment.steps)
         self.told = Told(comparison, self)
         self.time_line = TimeLine(comparison, self.axis, self.spaces[0], self)
         self._bar = bar = QHBoxLayout()
@@ -377,8 +381,17 @@ class ComparisonView(QWidget):
         self._fit_accuracy()
         self._on_run()
 
+    def _mark_fork(self, plot: TimePlot, step: int) -> None:
+        """Where the twins part; what stands before it is the original's in all of them."""
+        line = pg.InfiniteLine(pos=step, angle=90, movable=False)
+        line.setZValue(90)
+        plot.addItem(line, ignoreBounds=True)
+        self._forks.append(line)
+
     def dress(self) -> None:
         """Takes distances and fonts from the theme."""
+        for line in self._forks:
+            line.setPen(pen(theme.current().text, theme.line_width(1.6), Qt.PenStyle.DashDotLine))
         self._bar.setContentsMargins(theme.px(8), theme.px(2), theme.px(8), theme.px(2))
         self._bar.setSpacing(theme.px(6))
         self.over.setFont(theme.font("normal", bold=True))

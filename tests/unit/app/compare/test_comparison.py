@@ -16,6 +16,7 @@ from gradsim.app.compare.view import ComparisonView
 from gradsim.engine.trainer import Trainer
 from gradsim.model.experiment import Experiment
 from gradsim.nn import layers, optimizers
+from gradsim.telemetry.recorder import Recorder
 from tests.unit.app.experiments import exploding_experiment, small_experiment
 
 WAIT = 20_000
@@ -193,7 +194,7 @@ def test_that_a_fork_without_a_change_does_what_the_original_does(qtbot: QtBot, 
         assert list(recording.steps) == list(range(9, 30))
         assert np.array_equal(recording["loss"], wanted.steps[:, 0])
         assert told.fork(comparison, twin) == (
-            "Goes on behind 9 steps with all weights kept. What the optimizer remembers was kept too."
+            "Goes on behind 9 steps (the line) with all weights kept. What the optimizer remembers was kept too."
         )
 
 
@@ -204,11 +205,41 @@ def test_that_a_fork_tells_what_was_kept_and_what_starts_fresh(qtbot: QtBot, com
     original.advance(4)
     comparison = compare(experiment, normalised, moment=Moment(experiment, original.snapshot()))
     told_of = told.fork(comparison, comparison.twins[1])
-    assert told_of.startswith("Goes on behind 4 steps: 6 of 10 weight arrays kept, 4 start fresh from the seed (batch_")
+    assert told_of.startswith(
+        "Goes on behind 4 steps (the line): 6 of 10 weight arrays kept, 4 start fresh from the seed (batch_"
+    )
     assert told_of.endswith("What the optimizer remembers starts anew.")
     comparison.back(50)
     qtbot.waitUntil(lambda: comparison.status.state == "paused" and comparison.status.step == 4, timeout=WAIT)
     assert stops(comparison) == [4, 4]
+
+
+def test_that_a_fork_shows_what_was_before_it_in_the_layers_that_were_there(qtbot: QtBot, compare: Compare) -> None:
+    experiment, normalised = small_experiment(), deeper()
+    original = Trainer(experiment)
+    record = Recorder(original.layer_table)
+    chunk = original.advance(12)
+    record.append(chunk.layers, chunk.steps)
+    record.append_validation(7, 0.5, 0.75)
+    fork = Trainer(experiment)
+    fork.advance(8)
+    comparison = compare(experiment, normalised, moment=Moment(experiment, fork.snapshot(), record))
+    first, second = (twin.recorder for twin in comparison.twins)
+    assert first is not None and second is not None
+    assert comparison.status.step == first.stop == second.stop == 8
+    wanted = record.recording(0, 8)
+    assert np.array_equal(first.recording()["delta_norm"], wanted["delta_norm"])
+    # The normalisation, row 1 of the second, was not there.
+    assert np.array_equal(second.recording()["delta_norm"][:, [0, 2, 3]], wanted["delta_norm"])
+    assert np.isnan(second.recording()["delta_norm"][:, 1]).all()
+    assert list(second.validation.step) == [7]
+    comparison.runner.play(20)
+    rest(qtbot, comparison, 20)
+    assert np.array_equal(first.recording(0, 12)["loss"], record.recording()["loss"])
+    # Before the fork there is nothing to go back to.
+    comparison.back(15)
+    qtbot.waitUntil(lambda: comparison.status.state == "paused" and comparison.status.step == 8, timeout=WAIT)
+    assert (first.stop, second.stop) == (8, 8)
 
 
 def test_that_closing_ends_the_thread(qtbot: QtBot, compare: Compare) -> None:
