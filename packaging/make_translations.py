@@ -110,7 +110,7 @@ def in_definitions() -> Iterator[str]:
         yield from (remedy.title, remedy.changes, remedy.why)
     for verb in (*actions.VERBS, *building.VERBS):
         yield from (verb.text, verb.tooltip)
-    yield from actions.MENUS.values()
+    yield from (*actions.MENUS.values(), *actions.SUBMENUS.values())
     yield from window.STATES.values()
     yield from problem_list.WORDS.values()
     yield from (button.text for button in transport.BUTTONS)

@@ -95,7 +95,8 @@ class CommandPalette(QDialog):
         for _, _, number in sorted(fitting):
             command = self.commands[number]
             item = QListWidgetItem(
-                f"{command.group}:  {command.text}" + (f"    {command.keys}" if command.keys else "")
+                tr("{group}: {command}", group=command.group, command=command.text)
+                + (f"    {command.keys}" if command.keys else "")
             )
             item.setData(Qt.ItemDataRole.UserRole, number)
             item.setToolTip(command.tooltip)

@@ -75,7 +75,9 @@ class ShortcutsDialog(QDialog):
 
     def _fill(self) -> None:
         for name, verb in self.actions_.verbs.items():
-            item = QTreeWidgetItem([f"{plain(tr(MENUS[verb.menu]))}: {verb.words}", ""])
+            item = QTreeWidgetItem(
+                [tr("{group}: {command}", group=plain(tr(MENUS[verb.menu])), command=verb.words), ""]
+            )
             item.setData(0, NAME, name)
             item.setToolTip(0, tr(verb.tooltip))
             self.tree.addTopLevelItem(item)

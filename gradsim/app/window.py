@@ -13,6 +13,7 @@ from PySide6.QtGui import (
     QDropEvent,
     QFontMetrics,
     QKeyEvent,
+    QKeySequence,
     QResizeEvent,
     QShowEvent,
     QWheelEvent,
@@ -517,7 +518,7 @@ class MainWindow(QMainWindow):
         found = []
         for name, verb in self.actions_.verbs.items():
             action = self.actions_[name]
-            keys = ", ".join(key.toString() for key in action.shortcuts())
+            keys = ", ".join(key.toString(QKeySequence.SequenceFormat.NativeText) for key in action.shortcuts())
             found.append(
                 Command(
                     plain(action.text()),

@@ -191,7 +191,7 @@ class Comparing(QObject):
     # What can be compared
 
     def _open(self) -> Member:
-        return Member(self.session.experiment, self.session.experiment.name or tr("the open experiment"))
+        return Member(self.session.experiment, tr(self.session.experiment.name) or tr("the open experiment"))
 
     def toggle_before_after(self) -> None:
         """The experiment before its last edit and as it is now; once more leaves."""
@@ -258,7 +258,7 @@ class Comparing(QObject):
         except FaultsError as error:
             self._fail(tr("{file} can't be opened.\n{why}", file=path.name, why=str(error)))
             return False
-        return self._put_beside(Member(opened.experiment, opened.experiment.name or path.name))
+        return self._put_beside(Member(opened.experiment, tr(opened.experiment.name) or path.name))
 
     def _put_beside(self, member: Member) -> bool:
         """Beside the open experiment, or beside those that are compared already."""

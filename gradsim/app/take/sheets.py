@@ -318,7 +318,7 @@ class Sheet(QWidget):
                 label.setWordWrap(True)
                 label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
                 whole.addWidget(label)
-            self.title.setText(exhibit.experiment.name)
+            self.title.setText(tr(exhibit.experiment.name))
             self.title.setVisible(view.titled and bool(exhibit.experiment.name))
             self.lead.setVisible(view.titled)
             whole.addWidget(self.body, 1)
@@ -377,7 +377,7 @@ class Sheet(QWidget):
         """As the content of an SVG file."""
         with theme.worn(self.look):
             self.arrange()
-            return picture.svg(self, self.exhibit.experiment.name, self.size_in_pixels)
+            return picture.svg(self, tr(self.exhibit.experiment.name), self.size_in_pixels)
 
     def paint(self, painter: QPainter) -> None:
         """Where the painter stands, in the pixels of the sheet's own size."""
