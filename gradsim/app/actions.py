@@ -761,7 +761,7 @@ def _present_verbs() -> Iterable[Verb]:
     )
     yield Verb(
         "present.notes",
-        "Teacher's &notes",
+        "Teacher's n&otes",
         ("N",),
         "Notes, the next step and a clock in a window of their own; by itself where there are two screens.",
         lambda w: w.presenter.toggle_notes(),
