@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QFormLayout, QLabel, QWidget
 
 from gradsim.app import theme
 from gradsim.app.see import words
+from gradsim.app.see.picture import offer_menu
 from gradsim.app.see.pull import value_of
 from gradsim.app.session import Session
 from gradsim.i18n import mark, tr
@@ -58,6 +59,7 @@ class Readings(QWidget):
         session.state.cursor_changed.connect(lambda _: self.renew())
         session.state.hover_changed.connect(lambda _: self.renew())
         theme.changed.connect(self.dress)
+        offer_menu(self, session.failed.emit)
         self.dress()
 
     def dress(self) -> None:
@@ -99,6 +101,10 @@ class Readings(QWidget):
             value = value_of(recorder, key, step)
             found[key] = value if isinstance(value, str) else written(key, value)
         return found
+
+    def export_columns(self) -> tuple[list[str], list[list[float | int | str]]]:
+        """The figures as a table: a line each."""
+        return ["figure", "value"], [[key, text] for key, text in self.texts().items()]
 
 
 def written(key: str, value: float) -> str:

@@ -173,10 +173,10 @@ class PictureDialog(QDialog):
         for name, text, tip, action in (
             ("copy", tr("&Copy picture"), tr("To the clipboard."), self.copy),
             ("png", tr("Save as &PNG…"), tr("Pixels, for slides and web pages."), lambda: self._save("png")),
-            ("svg", tr("Save as S&VG…"), tr("Lines and text stay sharp at any size, for print."),
+            ("svg", tr("Save as SV&G…"), tr("Lines and text stay sharp at any size, for print."),
              lambda: self._save("svg")),
             ("copy_table", tr("Copy &numbers"), tr("To the clipboard, for a spreadsheet."), self.copy_table),
-            ("csv", tr("Save numbers as CS&V…"), tr("What the picture shows, as a table."), lambda: self._save("csv")),
+            ("csv", tr("Save n&umbers as CSV…"), tr("What the picture shows, as a table."), lambda: self._save("csv")),
         ):  # fmt: skip
             button = QPushButton(text)
             button.setToolTip(tip)

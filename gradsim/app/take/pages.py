@@ -21,7 +21,9 @@ from gradsim.app import theme
 
 DPI = 96
 """Of the units that everything here is given in."""
-RESOLUTION = 600
+RESOLUTION = 110
+"""Dots per inch of what has no size of its own on paper: hatches, and lines one pixel thin. Everything else is exact at
+any resolution."""
 SMALLEST = 6.5
 """Points."""
 SIDE, TOP, BOTTOM = 64.0, 58.0, 72.0

@@ -109,3 +109,9 @@ def test_that_the_menu_offers_numbers_where_there_are_some(stage: Stage) -> None
     without = [action.text() for action in picture.PictureMenu(stage.time_line, print).actions()]
     assert "Save numbers as CSV…" in with_numbers
     assert "Save numbers as CSV…" not in without
+
+
+def test_that_the_figures_beside_the_curves_are_a_table_too(stage: Stage) -> None:
+    header, rows = stage.readings.export_columns()
+    assert header == ["figure", "value"]
+    assert ["step", "59"] in rows

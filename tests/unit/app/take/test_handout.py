@@ -111,8 +111,9 @@ def test_that_the_chinese_handout_is_in_chinese_with_the_font_that_comes_along(
     assert any("gradsim" in name.lower() for name in fonts)
 
 
-@pytest.mark.parametrize("code", list(i18n.LANGUAGES))
-@pytest.mark.parametrize("name", lessons.names())
+@pytest.mark.parametrize(
+    ("name", "code"), [*((name, "en") for name in lessons.names()), ("format", "zh_CN"), ("depth", "zh_CN")]
+)
 def test_that_every_lesson_becomes_a_handout(qapp: QApplication, name: str, code: str) -> None:
     language.use(code)
     try:
