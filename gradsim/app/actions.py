@@ -472,6 +472,16 @@ def _compare_verbs() -> Iterable[Verb]:
         "open",
     )
     yield Verb(
+        "compare.scratch",
+        "The same stack from &scratch",
+        (),
+        "Trained weights beside the same layers drawn from the seed, with nothing frozen.",
+        lambda w: w.comparing.with_scratch(),
+        "compare",
+        "open",
+        possible=lambda w: bool(w.session.experiment.pretrained),
+    )
+    yield Verb(
         "compare.rates",
         "Four learning &rates",
         (),

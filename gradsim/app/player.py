@@ -13,6 +13,7 @@ from typing import Any
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
 from gradsim.app.state import ViewState
+from gradsim.data import DataError
 from gradsim.engine import runner as running
 from gradsim.engine.runner import Phase, Runner, Status
 from gradsim.engine.trainer import Trainer
@@ -117,6 +118,14 @@ class Watched(QObject):
     def experiment(self) -> Experiment:
         """The experiment that is run."""
         raise NotImplementedError
+
+    @property
+    def has_accuracy(self) -> bool:
+        """Whether there is such a thing as an accuracy; a regression has none."""
+        try:
+            return self.experiment.data.signature().task != "regression"
+        except DataError:
+            return True
 
     @property
     def latest(self) -> int | None:

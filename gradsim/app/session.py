@@ -103,7 +103,7 @@ class Session(Player):
         self.state.set_cursor(None)
         self.first_nonfinite = None
         self.failure = ""
-        self.weights_given = weights is not None
+        self.weights_given = weights is not None or bool(self.experiment.pretrained)
         self._answers.clear()
         self._intent = play
         self._preparing = self.startable

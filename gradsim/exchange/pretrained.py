@@ -274,6 +274,13 @@ def with_trainable(experiment: Experiment, rows: int, trainable: bool) -> Experi
     return dataclasses.replace(experiment, layers=(*(_set_trainable(layer, trainable) for layer in first), *rest))
 
 
+def from_scratch(experiment: Experiment) -> Experiment:
+    """The same stack without trained weights and with its first layers free: what to compare a reuse with."""
+    rows = experiment.pretrained_layers or count_rows(experiment.layers)
+    plain = dataclasses.replace(experiment, pretrained="", pretrained_layers=None)
+    return with_trainable(plain, min(rows, count_rows(plain.layers)), True)
+
+
 def _set_trainable(layer: Layer, trainable: bool) -> Layer:
     if isinstance(layer, nn_layers.Repeat | nn_layers.Residual):
         inside = tuple(_set_trainable(entry, trainable) for entry in layer.layers)

@@ -204,6 +204,7 @@ class NumberBox(QAbstractSpinBox):
         """Shows a number, or ``MIXED``; a text that the user is typing is replaced."""
         self._value = value
         text = "" if value is MIXED or value is None else number_text(value)
+        self.lineEdit().setPlaceholderText(tr(MIXED_NUMBER) if value is MIXED else "")
         if self.lineEdit().text() != text:
             with QSignalBlocker(self.lineEdit()):
                 self.lineEdit().setText(text)

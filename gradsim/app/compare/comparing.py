@@ -23,6 +23,7 @@ from gradsim.app.session import Session
 from gradsim.diagnose import remedies
 from gradsim.diagnose.twins import MOST
 from gradsim.engine.trainer import Trainer
+from gradsim.exchange.pretrained import from_scratch
 from gradsim.i18n import tr
 from gradsim.model import bundled, edits, file, problems
 from gradsim.model.change import compare
@@ -250,6 +251,10 @@ class Comparing(QObject):
                 continue
             members.append(Member(edit.experiment, tr("learning rate {value}", value=f"{value:g}")))
         self.enter(members)
+
+    def with_scratch(self) -> bool:
+        """The open experiment, which starts from trained weights, beside the same stack that starts from its seed."""
+        return self._put_beside(Member(from_scratch(self.session.experiment), tr("from scratch")))
 
     def with_file(self, path: Path) -> bool:
         """The open experiment beside the one in a file; False, and a sentence, if it can't be opened."""

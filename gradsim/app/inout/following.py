@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from gradsim.model.faults import FaultsError
 from gradsim.telemetry.files import RecordingFileError
 from gradsim.telemetry.quantities import LAYER_COLUMNS, STEP_COLUMNS
 from gradsim.telemetry.recorder import Recorder
-from gradsim.telemetry.recording import COUNT_KEYS, Recording
+from gradsim.telemetry.recording import COUNT_KEYS, Layer, Recording
 
 SECONDS = 0.5
 """Between two looks at the file."""
@@ -131,7 +132,7 @@ class Follower:
     def _goes_on(self, recording: Recording) -> bool:
         """Whether what was read before is the beginning of this."""
         recorder = self._recorder
-        if recorder is None or recorder.layers != tuple(recording.layers) or recorder.every != recording.every:
+        if recorder is None or recorder.layers != named(recording) or recorder.every != recording.every:
             return False
         at = np.flatnonzero(recording.steps == recorder.stop - recorder.every)
         if not len(at) or recording.strides[at[0]] != recording.every:
@@ -150,6 +151,16 @@ def newest(path: Path) -> Path | None:
         found = [(one.stat().st_mtime_ns, one) for one in path.glob("*.npz") if one.is_file()]
         return max(found)[1] if found else None
     return path if path.exists() else None
+
+
+def named(recording: Recording) -> tuple[Layer, ...]:
+    """The layers with names that say something: PyTorch calls those of a Sequential by their numbers."""
+    return tuple(
+        dataclasses.replace(layer, name=f"{layer.name} {layer.type}")
+        if layer.name.rpartition(".")[2].isdecimal() and layer.type
+        else layer
+        for layer in recording.layers
+    )
 
 
 def first_row(recording: Recording) -> int:
@@ -204,7 +215,7 @@ def _recorder_for(recording: Recording, first_step: int) -> Recorder:
     while True:
         try:
             return Recorder(
-                recording.layers,
+                named(recording),
                 capacity,
                 first_step=first_step,
                 every=recording.every,
@@ -242,6 +253,7 @@ class Viewed(Watched):
         self.source = ""
         self.trouble = ""
         self._experiment = Experiment()
+        self._accurate = False
         self._closed = False
         self._woken.connect(self._drain, Qt.ConnectionType.QueuedConnection)
         self.follower = Follower(path, self._woken.emit)
@@ -250,6 +262,11 @@ class Viewed(Watched):
     def experiment(self) -> Experiment:
         """What was trained, as far as the recording says it."""
         return self._experiment
+
+    @property
+    def has_accuracy(self) -> bool:
+        """Whether one was recorded."""
+        return self._accurate
 
     @property
     def playing(self) -> bool:
@@ -281,7 +298,9 @@ class Viewed(Watched):
 
     def _took(self, event: Took) -> None:
         self.trouble, self.shown, self.source = "", event.path, event.recording.source
-        if event.anew:
+        accurate = bool(np.isfinite(event.recording["accuracy"]).any())
+        if event.anew or accurate != self._accurate:
+            self._accurate = accurate
             self._experiment = _experiment_of(event.recording)
             self.state.select(())
             self.recorder = event.recorder

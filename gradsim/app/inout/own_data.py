@@ -174,6 +174,7 @@ class OwnData(QDialog):
         for key, (spec, _) in KINDS.items():
             self.kind.addItem(tr(spec.title), key)
         self.kind.choose("csv")
+        self.kind.setMinimumContentsLength(16)
         self.kind.setAccessibleName(tr("Kind of data"))
         self.kind.setToolTip(tr("A table of text, arrays of NumPy, or a folder with one folder of pictures a class"))
         self.place = QLineEdit(self)

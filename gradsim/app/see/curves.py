@@ -21,7 +21,6 @@ from gradsim.app.see.axis import TimeAxis
 from gradsim.app.see.picture import offer_menu
 from gradsim.app.see.plots import LEFT, RIGHT, Axis, Gutter, TimePlot, gutter, mixed, pen
 from gradsim.app.see.pull import StepPull, value_of
-from gradsim.data import DataError
 from gradsim.i18n import mark, tr
 from gradsim.telemetry.quantities import quantity
 
@@ -593,13 +592,6 @@ class Curves(QWidget):
         """A regression has no accuracy: its curve gives its room to the others."""
         recorder = self.session.recorder
         button = self.buttons["accuracy"]
-        has = recorder is None or not _is_regression(self.session)
+        has = recorder is None or self.session.has_accuracy
         button.setEnabled(has)
         self.plots["accuracy"].setVisible(has and button.isChecked())
-
-
-def _is_regression(session: Watched) -> bool:
-    try:
-        return session.experiment.data.signature().task == "regression"
-    except DataError:
-        return False

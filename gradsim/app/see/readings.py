@@ -99,6 +99,9 @@ class Readings(QWidget):
                 found[key] = written(key, float(values[before])) if before >= 0 else "–"
                 continue
             value = value_of(recorder, key, step)
+            if value == "NaN" and (key == "epoch" or (key == "accuracy" and not self.session.has_accuracy)):
+                # Nobody told, which is something else than a number that was lost.
+                value = math.nan
             found[key] = value if isinstance(value, str) else written(key, value)
         return found
 

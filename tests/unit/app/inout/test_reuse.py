@@ -12,6 +12,7 @@ from gradsim.app.inout.paste import PasteCode
 from gradsim.app.inout.reuse import ReuseLayers
 from gradsim.app.window import MainWindow
 from gradsim.exchange.start import start_of
+from gradsim.model import bundled
 from gradsim.nn import layers
 from gradsim.telemetry.recording import Recording
 from tests.unit.app.experiments import small_experiment
@@ -109,3 +110,16 @@ def test_that_a_keras_file_is_shown_and_opens_with_its_weights(
     dialog.new.click()
     assert window.session.experiment.pretrained == str(path)
     assert start_of(window.session.experiment) is not None
+
+
+def test_that_a_reuse_is_shown_beside_the_same_stack_from_scratch(open_window: OpenWindow, qtbot: QtBot) -> None:
+    window = open_window(bundled.load("pretrained-2-two-others"))
+    window.actions_["compare.scratch"].trigger()
+    comparison = window.comparing.comparison
+    assert comparison is not None
+    qtbot.waitUntil(lambda: all(twin.recorder is not None for twin in comparison.twins), timeout=WAIT)
+    reused, scratch = (twin.experiment for twin in comparison.twins)
+    assert (reused.pretrained, scratch.pretrained) == ("bundled:eight-classes", "")
+    assert all(layer.trainable for layer in scratch.layers)
+    qtbot.waitUntil(lambda: all((twin.latest or 0) > 2 for twin in comparison.twins), timeout=WAIT)
+    assert comparison.twins[0].at(0)["loss"][0] != comparison.twins[1].at(0)["loss"][0]

@@ -152,3 +152,21 @@ def test_that_a_dropped_recording_opens_beside_the_experiment(
     assert window.session.experiment is before
     view.close()
     qtbot.waitUntil(lambda: not window.desk.views, timeout=WAIT)
+
+
+def test_that_what_nobody_recorded_is_no_nan(qtbot: QtBot, tmp_path: Path, own_thread_garbage: None) -> None:
+    watched(50).recording().save(tmp_path / "run.npz")
+    window = ViewWindow(tmp_path / "run.npz")
+    window.show()
+    qtbot.waitUntil(lambda: window.viewed.latest == 49, timeout=WAIT)
+    texts = window.stage.readings.texts()
+    assert (texts["accuracy"], texts["epoch"]) == ("–", "–")
+    assert not window.stage.curves.buttons["accuracy"].isEnabled()
+    window.close()
+    window.deleteLater()
+
+
+def test_that_layers_called_by_numbers_are_shown_with_their_kind() -> None:
+    recorder = Recorder([Layer("0", "Conv2d"), Layer("head.3", "Linear"), Layer("body", "ReLU")], 64 * 2**20)
+    recorder.append_step({}, {"loss": 1.0})
+    assert [layer.name for layer in following.named(recorder.recording())] == ["0 Conv2d", "head.3 Linear", "body"]
