@@ -15,7 +15,7 @@ from gradsim.i18n import tr
 
 PARTS = (
     "PySide6-Essentials", "pyqtgraph", "numpy", "numba", "llvmlite", "pydantic", "click", "rich",
-    "platformdirs", "threadpoolctl",
+    "pillow", "platformdirs", "threadpoolctl",
 )  # fmt: skip
 
 
