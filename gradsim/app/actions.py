@@ -974,4 +974,7 @@ class Actions(QObject):
             if verb.submenu and verb.submenu not in inner:
                 inner[verb.submenu] = menu.addMenu(tr(SUBMENUS[verb.submenu]))
                 inner[verb.submenu].setToolTipsVisible(True)
+                if verb.submenu == "language":
+                    # Each language stands there in its own characters.
+                    inner[verb.submenu].aboutToShow.connect(theme.load_chinese)
             inner.get(verb.submenu, menu).addAction(self._actions[verb.name])
