@@ -14,8 +14,8 @@ from gradsim.app import theme
 from gradsim.i18n import tr
 
 PARTS = (
-    "PySide6-Essentials", "pyqtgraph", "numpy", "numba", "llvmlite", "pydantic", "click", "rich",
-    "pillow", "platformdirs", "threadpoolctl",
+    "PySide6-Essentials", "pyqtgraph", "numpy", "numba", "llvmlite", "pillow", "h5py", "pydantic", "click", "rich",
+    "platformdirs", "threadpoolctl",
 )  # fmt: skip
 
 

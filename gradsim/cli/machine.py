@@ -20,7 +20,7 @@ import gradsim
 from gradsim.i18n import reason_of, tr, tr_n
 
 LACKING = 1
-PACKAGES = ("numpy", "numba", "llvmlite", "pydantic", "PySide6_Essentials", "pyqtgraph")
+PACKAGES = ("numpy", "numba", "llvmlite", "pydantic", "pillow", "h5py", "PySide6_Essentials", "pyqtgraph")
 
 
 class Line(NamedTuple):
