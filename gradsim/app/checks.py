@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
-from PySide6.QtCore import QEventLoop, QObject, QSize, Signal, qInstallMessageHandler, qVersion
+from PySide6.QtCore import (
+    QEventLoop,
+    QLibraryInfo,
+    QObject,
+    QSize,
+    QTranslator,
+    Signal,
+    qInstallMessageHandler,
+    qVersion,
+)
+from PySide6.QtGui import QImageReader, QRawFont
+from PySide6.QtSvg import QSvgRenderer
 from PySide6.QtWidgets import QApplication
 
+from gradsim import i18n, resources
+from gradsim.cli.checking import load_modules
 from gradsim.i18n import tr
 
 EMITS = 6000
@@ -36,21 +51,111 @@ def signals() -> str:
     return tr("{n} arrived, Qt {qt} and Python {python}", n=EMITS, qt=qVersion(), python=sys.version.split()[0])
 
 
+def rooms_of_the_window() -> str:
+    """Loads every module of the window."""
+    return tr("{n} load", n=load_modules("gradsim.app"))
+
+
+def fonts() -> str:
+    """Whether the fonts that come along can be read and hold the characters of the languages that need them."""
+    with _off_screen():
+        files = sorted((resources.root() / "fonts").glob("*.otf"))
+        for file in files:
+            font = QRawFont(str(file), 16.0)
+            if not font.isValid():
+                raise RuntimeError(tr("{file} can't be read", file=file.name))
+            absent = {
+                sign for name in i18n.LANGUAGES.values() for sign in name if not font.supportsCharacter(ord(sign))
+            }
+            if absent:
+                raise RuntimeError(tr("{file} lacks {signs}", file=file.name, signs=" ".join(sorted(absent))))
+    if not files:
+        raise RuntimeError(tr("there are none"))
+    return tr("{n} load", n=len(files))
+
+
+def words_of_qt() -> str:
+    """Whether Qt's own buttons and menus speak the languages of the program."""
+    folder = QLibraryInfo.path(QLibraryInfo.LibraryPath.TranslationsPath)
+    languages = [code for code in i18n.LANGUAGES if code != i18n.SOURCE]
+    for code in languages:
+        if not QTranslator().load(f"qtbase_{code}", folder):
+            raise RuntimeError(tr("there are none in {language}", language=code))
+    return ", ".join(i18n.LANGUAGES[code] for code in languages)
+
+
+def guide() -> str:
+    """Fills in every page of the guide, in every language."""
+    from gradsim.app.guide import pages
+
+    before = i18n.language()
+    count = 0
+    try:
+        for code in i18n.LANGUAGES:
+            i18n.set_language(code)
+            for page in pages.pages():
+                if not page.markdown(lambda name: ["F1"]).strip():
+                    raise RuntimeError(tr("{name}: is empty", name=f"{code}/{page.name}"))
+                count += 1
+    finally:
+        i18n.set_language(before)
+    return tr("{n} pages", n=count)
+
+
+def pictures() -> str:
+    """Makes a picture of every kind, and a page of a PDF, from a training of two steps."""
+    from gradsim import api, lessons
+    from gradsim.app.start import EXAMPLE
+    from gradsim.app.take import headless
+
+    experiment = api.load(EXAMPLE)
+    recording = experiment.run(steps=2)
+    made = []
+    with _off_screen(), tempfile.TemporaryDirectory() as folder:
+        for suffix in (".png", ".svg", ".gif", ".webp", ".apng"):
+            path = Path(folder) / f"picture{suffix}"
+            steps = (1,) if suffix in (".png", ".svg") else (0, 1)
+            asked = headless.Request(path, "heatmap", "delta_rms", steps, (640, 400), "light", 10.0)
+            headless.render(experiment, recording, asked, None)
+            readable = QSvgRenderer(str(path)).isValid() if suffix == ".svg" else _opens(path)
+            if not readable:
+                raise RuntimeError(tr("{file} can't be read", file=path.name))
+            made.append(suffix[1:].upper())
+        path = Path(folder) / "handout.pdf"
+        headless.hand_out(lessons.everything()[0], {}, path, teacher=False)
+        if not path.read_bytes().startswith(b"%PDF"):
+            raise RuntimeError(tr("{file} can't be read", file=path.name))
+    return ", ".join([*made, "PDF"])
+
+
+def _opens(path: Path) -> bool:
+    from PIL import Image
+
+    with Image.open(path) as image:
+        image.load()
+        return image.size == (640, 400) and (path.suffix != ".png" or QImageReader(str(path)).canRead())
+
+
 def window() -> str:
     """Opens the window off screen, lets it train and looks whether it was painted."""
+    with _off_screen() as app:
+        return _opened(app)
+
+
+@contextlib.contextmanager
+def _off_screen() -> Iterator[QApplication]:
+    """An application that paints into memory."""
     os.environ["QT_QPA_PLATFORM"] = "offscreen"
     # The off-screen platform complains about what it can't do, which is nothing that was asked of it.
     before = qInstallMessageHandler(lambda *_: None)
     try:
-        return _opened()
+        existing = QApplication.instance()
+        yield existing if isinstance(existing, QApplication) else QApplication(["gradsim"])
     finally:
         qInstallMessageHandler(before)
 
 
-def _opened() -> str:
-    existing = QApplication.instance()
-    app = existing if isinstance(existing, QApplication) else QApplication(["gradsim"])
-
+def _opened(app: QApplication) -> str:
     from gradsim.app import theme
     from gradsim.app.session import Session
     from gradsim.app.settings import Settings

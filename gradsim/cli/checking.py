@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
+import pkgutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +14,8 @@ from typing import Any
 import click
 import numpy as np
 
-from gradsim import resources
+import gradsim
+from gradsim import i18n, resources
 from gradsim.i18n import mark, tr
 
 FAILED = 1
@@ -70,13 +72,48 @@ def check_installation() -> int:
     return FAILED if broken else 0
 
 
+IN_QT = (
+    mark("signals"),
+    mark("rooms of the window"),
+    mark("fonts"),
+    mark("words of Qt"),
+    mark("guide"),
+    mark("pictures"),
+    mark("window"),
+)
+"""Checks of :mod:`gradsim.app.checks`, whose functions have these names in lower case with underscores for spaces."""
+
+
 def _checks() -> Iterator[tuple[str, Check]]:
+    yield mark("modules"), _modules
     yield mark("kernels"), _kernels
     yield from _families()
+    yield mark("data sets"), _data
     yield mark("experiments"), _experiments
+    yield mark("lessons"), _lessons
+    yield mark("languages"), _languages
     # Last, because a Qt that does not fit ends the process.
-    yield mark("signals"), lambda: _in_qt("signals")
-    yield mark("window"), lambda: _in_qt("window")
+    for name in IN_QT:
+        yield name, lambda name=name: _in_qt(name.replace(" ", "_").lower())  # type: ignore[misc]
+
+
+def load_modules(package: str) -> int:
+    """Loads every module of a package but the window's; gives how many there are.
+
+    A bundle and a wheel may lack one, or what one of them needs, and nobody would know until it is asked for.
+    """
+    parent = importlib.import_module(package)
+    found = 0
+    for module in pkgutil.iter_modules(parent.__path__, f"{package}."):
+        if module.name in ("gradsim.app", "gradsim.__main__"):
+            continue
+        importlib.import_module(module.name)
+        found += 1 + (load_modules(module.name) if module.ispkg else 0)
+    return found
+
+
+def _modules() -> str:
+    return tr("{n} load", n=load_modules(gradsim.__name__))
 
 
 def _kernels() -> str:
@@ -170,6 +207,54 @@ def _experiments() -> str:
     if not everything:
         raise Broken(tr("there are none"))
     return tr("{n} open and train", n=len(everything))
+
+
+def _data() -> str:
+    from gradsim import data
+
+    own = [kind for kind in data.registry.values() if kind.group != "own"]
+    for kind in own:
+        made = kind()
+        if not len(made.load().x_train):
+            raise Broken(tr("{name}: has no rows", name=kind.identifier))
+    if not own:
+        raise Broken(tr("there are none"))
+    return tr("{n} load", n=len(own))
+
+
+def _lessons() -> str:
+    from gradsim import lessons
+
+    everything = lessons.everything()
+    for one in everything:
+        absent = i18n.LANGUAGES.keys() - one.languages.keys()
+        if absent:
+            raise Broken(tr("{name}: has no words in {languages}", name=one.name, languages=", ".join(sorted(absent))))
+    if not everything:
+        raise Broken(tr("there are none"))
+    steps = sum(len(one.steps) for one in everything)
+    return tr(
+        "{n} load, with {steps} steps, in {languages} languages",
+        n=len(everything),
+        steps=steps,
+        languages=len(i18n.LANGUAGES),
+    )
+
+
+def _languages() -> str:
+    before = i18n.language()
+    try:
+        mute = [code for code in i18n.LANGUAGES if code != i18n.SOURCE and not _speaks(code)]
+    finally:
+        i18n.set_language(before)
+    if mute:
+        raise Broken(tr("the catalogue of {languages} is empty", languages=", ".join(mute)))
+    return ", ".join(i18n.LANGUAGES.values())
+
+
+def _speaks(code: str) -> bool:
+    i18n.set_language(code)
+    return any(tr(name) != name for name in FAMILIES)
 
 
 def _in_qt(name: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from gradsim import resources
+from gradsim import i18n, lessons, resources
 from gradsim.cli import checking
 from gradsim.engine import kernels, store
 from gradsim.nn import activations, losses, optimizers, regularizers
@@ -31,7 +31,8 @@ def test_that_this_installation_passes_with_one_line_a_check(words: list[str]) -
     *checks, last = done.stdout.splitlines()
     assert [line.split()[0] for line in checks] == ["ok"] * len(checks)
     names = [line[8:].split(":")[0] for line in checks]
-    assert names == ["kernels", *FAMILIES, "experiments", "signals", "window"]
+    first = ["modules", "kernels", *FAMILIES, "data sets", "experiments", "lessons", "languages"]
+    assert names == [*first, *checking.IN_QT]
     assert last.startswith("all checks passed")
     assert done.stderr == ""
 
@@ -110,3 +111,30 @@ def test_that_without_qt_its_checks_are_skipped(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(checking.Skipped, match="PySide6"):
         checking._in_qt("signals")
+
+
+def test_that_a_module_that_lacks_what_it_needs_does_not_pass(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    package = tmp_path / "half_a_package"
+    (package / "inner").mkdir(parents=True)
+    for name in ("__init__", "whole", "inner/__init__"):
+        (package / f"{name}.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert checking.load_modules(package.name) == 2
+    (package / "inner" / "broken.py").write_text("import nobody_has_this")
+    with pytest.raises(ImportError, match="nobody_has_this"):
+        checking.load_modules(package.name)
+
+
+def test_that_a_lesson_without_words_in_a_language_does_not_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert f"{len(lessons.names())} load" in checking._lessons()
+    monkeypatch.setattr(i18n, "LANGUAGES", i18n.LANGUAGES | {"tlh": "tlhIngan Hol"})
+    with pytest.raises(checking.Broken, match=r"descent: .*tlh"):
+        checking._lessons()
+
+
+def test_that_a_catalogue_that_says_nothing_does_not_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert checking._languages() == ", ".join(i18n.LANGUAGES.values())
+    monkeypatch.setattr(checking, "tr", lambda text, **values: text.format(**values) if values else text)
+    with pytest.raises(checking.Broken, match="zh_CN"):
+        checking._languages()
+    assert i18n.language() == i18n.SOURCE
