@@ -326,6 +326,7 @@ class MainWindow(QMainWindow):
         self.cards.panel_wanted.connect(self._show_run_panel)
         self.cards.inspector_wanted.connect(self.show_inspector)
         self.diagnosis.watching.changed.connect(self._renew_badge)
+        self.diagnosis.compare_wanted.connect(self.comparing.with_cures)
         theme.changed.connect(self._on_theme)
         application = QApplication.instance()
         if application is not None:

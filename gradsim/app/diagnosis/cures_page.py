@@ -58,6 +58,8 @@ class CuresPage(Panel):
     """Every remedy, applicable or not."""
 
     trials_wanted = Signal()
+    compare_wanted = Signal(list)
+    """Keys of the cures whose twin is to be trained beside the experiment as it is."""
 
     def __init__(
         self, session: Session, watching: Watching, remedying: Remedying, parent: QWidget | None = None
@@ -71,12 +73,17 @@ class CuresPage(Panel):
         self.together = QPushButton(self)
         self.together.setToolTip(tr("Applies the ticked cures as one step; undo takes them all back"))
         self.together.clicked.connect(lambda: self.remedying.apply(self.remedying.ticked))
+        self.beside = QPushButton(tr("Side by side"), self)
+        self.beside.setToolTip(
+            tr("Trains the experiment as it is and a twin with the ticked cures beside each other; nothing is changed")
+        )
+        self.beside.clicked.connect(lambda: self.compare_wanted.emit(list(self.remedying.ticked)))
         self.trials = QPushButton(tr("Try the cures\u2026"), self)
         self.trials.setToolTip(
             tr("Trains every cure and sensible pairs from the same seed on the same batches, and ranks them")
         )
         self.trials.clicked.connect(self.trials_wanted)
-        for button in (self.together, self.trials):
+        for button in (self.together, self.beside, self.trials):
             button.setAutoDefault(False)
             button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
             below.addWidget(button)
@@ -157,6 +164,7 @@ class CuresPage(Panel):
                 row.tick.setChecked(key in ticked)
                 row.tick.blockSignals(False)
         self.together.setEnabled(bool(ticked))
+        self.beside.setEnabled(bool(ticked))
         self.together.setText(
             tr_n("Apply {n} cure", "Apply {n} cures together", len(ticked)) if ticked else tr("Apply together")
         )

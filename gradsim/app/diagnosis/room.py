@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator
 
-from PySide6.QtCore import QObject, Qt
+from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtWidgets import QWidget
 
 from gradsim.app.build.cards import CardsColumn
@@ -31,6 +31,9 @@ class Diagnosis(QObject):
         show_page: Shows a page of the side panel.
     """
 
+    compare_wanted = Signal(list)
+    """Keys of the cures whose twin is to be trained beside the experiment as it is."""
+
     def __init__(
         self,
         session: Session,
@@ -52,6 +55,7 @@ class Diagnosis(QObject):
         self.findings.cures_wanted.connect(lambda: show_page(self.cures))
         for page in (self.findings, self.cures):
             page.trials_wanted.connect(self.try_cures)
+        self.cures.compare_wanted.connect(self.compare_wanted)
         self.trials: TrialsDialog | None = None
         self.theory_shown = bool(settings.get("view/theory", True))
         self.outlines.setVisible(bool(settings.get("view/outlines", True)))
@@ -137,6 +141,7 @@ class Diagnosis(QObject):
         dialog = TrialsDialog(self.session, self.watching, upwards=self.column.upwards, parent=self.stage.window())
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.finished.connect(self._forget_trials)
+        dialog.compare_wanted.connect(self.compare_wanted)
         self.trials = dialog
         dialog.open()
         dialog.begin()

@@ -359,6 +359,9 @@ class TrialsTable(QTableView):
 class TrialsDialog(QDialog):
     """Trains all candidates and lets one be adopted. The open run pauses meanwhile."""
 
+    compare_wanted = Signal(list)
+    """Keys of the cures whose twin is to be trained beside the experiment as it is."""
+
     def __init__(self, session: Session, watching: Watching, *, upwards: bool, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.session, self.watching, self.upwards = session, watching, upwards
@@ -407,10 +410,15 @@ class TrialsDialog(QDialog):
         self.adopt_button = QPushButton(self)
         self.adopt_button.setToolTip(tr("Changes the open experiment in this way; undo takes it back"))
         self.adopt_button.clicked.connect(self._adopt_current)
+        self.beside_button = QPushButton(tr("Side by side"), self)
+        self.beside_button.setToolTip(
+            tr("Trains the experiment as it is and this cure beside each other; nothing is changed")
+        )
+        self.beside_button.clicked.connect(self._compare_current)
         self.close_button = QPushButton(tr("Close"), self)
         self.close_button.setToolTip(tr("Ends the trials and leaves the experiment as it is"))
         self.close_button.clicked.connect(self.reject)
-        for button in (self.stop, self.adopt_button, self.close_button):
+        for button in (self.stop, self.adopt_button, self.beside_button, self.close_button):
             button.setAutoDefault(False)
         self._head, self._foot = QHBoxLayout(), QHBoxLayout()
         self._head.addWidget(self.steps)
@@ -420,6 +428,7 @@ class TrialsDialog(QDialog):
         self._foot.addWidget(self.reference)
         self._foot.addWidget(self.message, 1)
         self._foot.addWidget(self.adopt_button)
+        self._foot.addWidget(self.beside_button)
         self._foot.addWidget(self.close_button)
         self._whole = QVBoxLayout(self)
         self._whole.addWidget(self.intro)
@@ -525,6 +534,7 @@ class TrialsDialog(QDialog):
         trial = self.table.trial()
         can = trial is not None and trial.result is not None and bool(trial.candidate.keys)
         self.adopt_button.setEnabled(can)
+        self.beside_button.setEnabled(can)
         text = tr("Adopt {cure}", cure=trial.candidate.title) if can and trial is not None else tr("Adopt")
         if self.adopt_button.text() != text:
             self.adopt_button.setText(text)
@@ -535,6 +545,12 @@ class TrialsDialog(QDialog):
         trial = self.table.trial()
         if trial is not None:
             self.adopt(trial)
+
+    def _compare_current(self) -> None:
+        trial = self.table.trial()
+        if trial is not None:
+            self.accept()
+            self.compare_wanted.emit(list(trial.candidate.keys))
 
     def adopt(self, trial: Trial) -> None:
         """Changes the open experiment as the trial did, as one step that can be undone, and closes."""

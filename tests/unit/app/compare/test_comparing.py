@@ -196,6 +196,38 @@ def test_that_a_cure_is_chosen_in_a_dialog(qtbot: QtBot, open_window: OpenWindow
     assert comparison.members[1].title == "ReLU + Adam" or " + " in comparison.members[1].title
 
 
+def test_that_ticked_cures_are_put_beside_without_changing_anything(qtbot: QtBot, open_window: OpenWindow) -> None:
+    window = open_window()
+    cures = window.diagnosis.cures
+    qtbot.waitUntil(lambda: cures.rows["relu"].tick.isEnabled(), timeout=WAIT)
+    assert not cures.beside.isEnabled()
+    cures.rows["relu"].tick.setChecked(True)
+    cures.beside.click()
+    comparison = compared(qtbot, window)
+    assert comparison.twins[1].experiment.layers[0].activation.identifier == "relu"
+    assert not window.session.document.undo_names
+
+
+def test_that_a_trial_is_put_beside(qtbot: QtBot, open_window: OpenWindow) -> None:
+    window = open_window()
+    dialog = window.diagnosis.try_cures()
+    assert dialog is not None
+    qtbot.waitUntil(lambda: dialog.model.rowCount() > 1, timeout=WAIT)
+
+    def cured() -> bool:
+        for row in range(dialog.model.rowCount()):
+            dialog.table.selectRow(row)
+            if dialog.beside_button.isEnabled():
+                return True
+        return False
+
+    qtbot.waitUntil(cured, timeout=WAIT)
+    dialog.beside_button.click()
+    comparison = compared(qtbot, window)
+    assert comparison.members[0].experiment == window.session.experiment
+    assert len(comparison.members) == 2
+
+
 def test_that_a_fork_goes_on_from_a_past_step_bit_for_bit(qtbot: QtBot, open_window: OpenWindow) -> None:
     window = open_window()
     trained(qtbot, window, 60)
