@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import os
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,9 @@ from gradsim.app.build.editors import Combo, KindEditor, LongTextEditor, NumberE
 from gradsim.app.build.forms import RESETS, Form, RateEditor, Target, label_width, refusal
 from gradsim.app.build.panel import Panel
 from gradsim.app.build.problem_list import ProblemList
+from gradsim.app.inout.own_data import OwnData
 from gradsim.app.session import Session
+from gradsim.app.sizes import sizes
 from gradsim.data import DataError, Source
 from gradsim.i18n import mark, tr, tr_n
 from gradsim.model import edits
@@ -240,22 +241,28 @@ class DataSection(_Section):
         if identifier == self.source.identifier:
             return
         if any(view.required for view in fields_of(REGISTRIES["dataset"][identifier])):
-            if not self.choose_file(identifier):
-                self.kind.choose(self.source.identifier)
+            self.kind.choose(self.source.identifier)
+            self.choose_file(identifier)
             return
         self.make(lambda experiment: edits.choose(experiment, "", "data", identifier))
         self.refresh()
 
-    def choose_file(self, identifier: str) -> bool:
-        """Asks for the file of a source; False if the user thinks better of it."""
+    def choose_file(self, identifier: str) -> OwnData | None:
+        """Asks for the file or folder of a source and shows what is in it; None if the user thinks better of it."""
         title = tr(REGISTRIES["dataset"][identifier].title)
-        path, _ = QFileDialog.getOpenFileName(
-            self,
-            tr("Open a {kind}", kind=title),
-            os.path.dirname(getattr(self.source, "path", "")),
-            f"{title} (*.{identifier})",
-        )
-        return bool(path) and self.use_file(identifier, path)
+        start = os.path.dirname(getattr(self.source, "path", ""))
+        if identifier == "images":
+            path = QFileDialog.getExistingDirectory(self, tr("Open a {kind}", kind=title), start)
+        else:
+            path, _ = QFileDialog.getOpenFileName(
+                self, tr("Open a {kind}", kind=title), start, f"{title} (*.{identifier})"
+            )
+        if not path:
+            return None
+        dialog = OwnData(self.session, Path(path).parent, Path(path), parent=self.window())
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.open()
+        return dialog
 
     def use_file(self, identifier: str, path: str) -> bool:
         """Takes the data from a file."""
@@ -285,16 +292,10 @@ class DataSection(_Section):
         self.preview.setText(preview(source))
 
 
-@functools.lru_cache(maxsize=32)
-def _sizes(source: Source, stamp: object) -> tuple[int, int]:
-    dataset = source.load()
-    return len(dataset.x_train), 0 if dataset.x_val is None else len(dataset.x_val)
-
-
 def row_count(source: Source) -> int | None:
     """Training rows of a source; None if it can't be read."""
     try:
-        return _sizes(source, source.stamp())[0]
+        return sizes(source)[0]
     except DataError:
         return None
 
@@ -303,7 +304,7 @@ def preview(source: Source) -> str:
     """What the data hold, in one line: ``4,000 rows + 1,000 to validate, 28 × 28 values, 10 classes``."""
     try:
         signature = source.signature()
-        train, val = _sizes(source, source.stamp())
+        train, val = sizes(source)
     except DataError as error:
         return tr("Can't be read: {why}", why="; ".join(fault.message for fault in error.faults[:2]))
     shape = " \u00d7 ".join(map(str, signature.input_shape))

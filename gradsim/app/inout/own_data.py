@@ -33,7 +33,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from gradsim.app import theme
+from gradsim.app import sizes, theme
 from gradsim.app.build.editors import MIXED, Combo, Editor
 from gradsim.app.build.forms import Form, Target
 from gradsim.app.inout.paste import said
@@ -100,7 +100,11 @@ def look(source: Source) -> Looked:
             columns, first = tuple(reader.names), 2 if reader.has_header else 1
             rows = itertools.islice(reader.raw_rows(), first - 1, first - 1 + SHOWN_ROWS)
             head = tuple(tuple(cell[:80] for cell in row[:SHOWN_COLUMNS]) for row in rows)
-        return Looked(source, source.load(), head, columns, first)
+        stamp, dataset = source.stamp(), source.load()
+        # What the window asks for next is known then, and asked for without reading anything.
+        sizes.remember(source, stamp, dataset)
+        source.signature()
+        return Looked(source, dataset, head, columns, first)
     except DataError as error:
         return Looked(source, None, head, columns, first, error)
 

@@ -15,6 +15,7 @@ from gradsim.app import theme
 from gradsim.app.build.editors import NumberEditor
 from gradsim.app.build.forms import RateEditor
 from gradsim.app.build.run_panel import RatePicture, RunPanel, preview
+from gradsim.app.inout.own_data import OwnData
 from gradsim.app.session import Session
 from gradsim.model import edits
 from gradsim.nn import schedules
@@ -66,7 +67,7 @@ def test_that_fields_of_the_data_can_be_changed(session: Session, panel: RunPane
 
 
 def test_that_own_data_are_asked_for_and_described(
-    session: Session, panel: RunPanel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    session: Session, panel: RunPanel, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "own.csv"
     path.write_text("a,b,kind\n" + "\n".join(f"{i},{i * i},{'xy'[i % 2]}" for i in range(20)))
@@ -76,6 +77,9 @@ def test_that_own_data_are_asked_for_and_described(
     assert panel.data.kind.currentData() == "moons"
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_, **__: (str(path), ""))
     pick(panel.data.kind, "csv")
+    dialog = panel.findChild(OwnData) or panel.window().findChild(OwnData)
+    qtbot.waitUntil(lambda: not dialog.reading, timeout=20_000)
+    dialog.use.click()
     assert session.experiment.data.identifier == "csv"
     assert "2 features, 2 classes" in panel.data.preview.text()
     assert session.document.undo_names == ("Data from own.csv",)
