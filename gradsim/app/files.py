@@ -151,6 +151,9 @@ class Files(QObject):
             self.recent_changed.emit()
             return False
         self._remember(path)
+        view = self.session.document.extensions.get("view")
+        if isinstance(view, dict) and isinstance(view.get("page"), str) and hasattr(self.window, "show_side_page"):
+            self.window.show_side_page(view["page"])
         return True
 
     def open_example(self, experiment: Experiment) -> bool:
@@ -429,9 +432,13 @@ class Keeping(QObject):
             self._end(tr("There is no run to save: train first."))
             return
         extensions = self.session.document.extensions
-        extensions["view"] = {**self.session.view(), **self.session.place()}
+        extensions["view"] = {**self.session.view(), **self.session.place(), **self._page()}
         self._thread = threading.Thread(target=self._write, args=(run, dict(extensions)), daemon=True)
         self._thread.start()
+
+    def _page(self) -> dict[str, str]:
+        page = getattr(self.parent(), "side_page", None)
+        return {"page": page} if isinstance(page, str) else {}
 
     def _write(self, run: SavedRun, extensions: dict[str, Any]) -> None:
         try:

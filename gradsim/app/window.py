@@ -476,6 +476,17 @@ class MainWindow(QMainWindow):
         """Whether the side panel is there."""
         return not self.side.isHidden()
 
+    @property
+    def side_page(self) -> str:
+        """Which page the side panel shows, by a name that stays."""
+        return type(self.side.stack.currentWidget()).__name__
+
+    def show_side_page(self, name: str) -> None:
+        """Shows that page; nothing happens if there is none of that name."""
+        for number in range(self.side.stack.count()):
+            if type(self.side.stack.widget(number)).__name__ == name:
+                self.side.show_page(number)
+
     def toggle_side(self) -> None:
         """Shows or hides the side panel."""
         self.side.setVisible(not self.side_shown)

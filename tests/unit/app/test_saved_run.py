@@ -47,6 +47,7 @@ def test_that_a_run_opens_at_the_same_step_with_the_same_pictures_and_goes_on(
     session.select_row(1)
     session.state.set_range((10.0, 70.0))
     session.state.set_cursor(40)
+    first.show_side_page("Clipping")
     assert first.files.save_with_run(path)
     assert not session.document.dirty
     assert first.files.title == "lecture.gradsim"
@@ -58,6 +59,7 @@ def test_that_a_run_opens_at_the_same_step_with_the_same_pictures_and_goes_on(
     again = second.session
     qtbot.waitUntil(lambda: again.status.step == 60 and again.state.cursor == 40, timeout=20_000)
     assert again.status.state == "paused"
+    assert second.side_page == "Clipping"
     assert (again.state.quantity, again.state.range) == ("gradient_rms", (10.0, 70.0))
     assert again.selected_rows() == (1,)
     assert again.recorder is not None and session.recorder is not None
