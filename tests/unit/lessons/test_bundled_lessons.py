@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import re
+
 import pytest
 
 from gradsim import i18n, lessons
@@ -64,4 +67,24 @@ def test_that_every_claim_of_a_lesson_holds(lesson: Lesson, seed: int) -> None:
         for verdict in play.play(step, seed).verdicts
         if not verdict.holds
     ]
+    assert wrong == []
+
+
+def code_of(text: str) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def test_that_the_keras_code_is_python_and_the_same_in_every_language(lesson: Lesson) -> None:
+    for key, english in lesson.languages["en"].steps.items():
+        for texts in lesson.languages.values():
+            assert texts.steps[key].keras == english.keras, key
+        for code in code_of(english.keras):
+            ast.parse(code)
+        assert bool(code_of(english.keras)) == bool(english.keras), key
+
+
+def test_that_chinese_words_have_chinese_punctuation(lesson: Lesson) -> None:
+    path = lesson.folder / "zh_CN.md"
+    prose = re.sub(r"^```.*?^```$|`[^`\n]*`|^## Step \w+:", "", path.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    wrong = re.findall(r".?[一-鿿][,;:?!()].?|.?[,;:?!()][一-鿿].?", prose)
     assert wrong == []
