@@ -820,6 +820,16 @@ def _help_verbs() -> Iterable[Verb]:
         "guide",
     )
     yield Verb(
+        "help.hints",
+        "&Hints",
+        (),
+        "The call-outs of the first start: what is going on, where to look, what to click.",
+        lambda w: w.hints.toggle(),
+        "help",
+        "guide",
+        checked=lambda w: w.hints.on,
+    )
+    yield Verb(
         "help.palette",
         "&Commands…",
         ("Ctrl+Shift+P",),

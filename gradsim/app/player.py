@@ -60,7 +60,7 @@ class SlowTick:
     def disconnect(self) -> None:
         """Calls nobody any more."""
         for beat in self._beats:
-            _silence(beat)
+            silence(beat)
         self._connected = 0
 
     def frame(self) -> None:
@@ -78,7 +78,8 @@ _OF_QT = QObject().metaObject().methodCount()
 """How many signals and slots every object has."""
 
 
-def _silence(sender: QObject) -> None:
+def silence(sender: QObject) -> None:
+    """Disconnects whoever hears of an object; what its private signals tell goes on."""
     about = sender.metaObject()
     for number in range(_OF_QT, about.methodCount()):
         method = about.method(number)
@@ -185,8 +186,8 @@ class Watched(QObject):
     def leave_views(self) -> None:
         """Nobody hears of this run any more: its views go. Those that come after them connect themselves."""
         self.slow_tick.disconnect()
-        _silence(self)
-        _silence(self.state)
+        silence(self)
+        silence(self.state)
         for listen in self._staying:
             listen()
 

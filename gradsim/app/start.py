@@ -73,6 +73,9 @@ def _run(argv: list[str], probe: _Display) -> int:
     if not opened:
         session.start(play=True)
     QTimer.singleShot(0, window, window.offer_recovery)
+    if not opened:
+        # Once there is something to point at.
+        QTimer.singleShot(SETTLE_MS, window, window.hints.begin_once)
     settle = functools.partial(QTimer.singleShot, SETTLE_MS, collector, collector.settle)
     settle()
     program.window_changed.connect(settle)

@@ -55,6 +55,7 @@ from gradsim.app.inout.desk import Desk
 from gradsim.app.lessons.room import LessonRoom
 from gradsim.app.pages import Pages
 from gradsim.app.player import Player
+from gradsim.app.present.hints import Hints
 from gradsim.app.present.presenter import Presenter
 from gradsim.app.see.clipping import Clipping
 from gradsim.app.see.data_view import DataView
@@ -220,6 +221,7 @@ class MainWindow(QMainWindow):
         column.addWidget(self.centre, 1)
         self.setCentralWidget(whole)
         self.lessons = LessonRoom(self)
+        self.hints = Hints(self)
         self._make_menus()
         self._make_status_bar()
         self._connect()
@@ -322,6 +324,7 @@ class MainWindow(QMainWindow):
         state.cursor_changed.connect(lambda _: self.actions_.refresh())
         state.thresholds_changed.connect(lambda _: settings_thresholds())
         self.presenter.changed.connect(self.actions_.refresh)
+        self.hints.changed.connect(self.actions_.refresh)
         self.comparing.changed.connect(self._on_comparing)
         self.cards.panel_wanted.connect(self._show_run_panel)
         self.cards.inspector_wanted.connect(self.show_inspector)
@@ -702,6 +705,7 @@ class MainWindow(QMainWindow):
             dialog.close()
         self.presenter.leave()
         self.comparing.leave()
+        self.lessons.lecture.leave_views()
         self._keep()
         self.files.close()
         self.desk.close()

@@ -18,6 +18,7 @@ from typing import Any
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
 from gradsim import lessons
+from gradsim.app.player import silence
 from gradsim.app.session import Session
 from gradsim.app.state import Mark
 from gradsim.i18n import tr
@@ -122,6 +123,10 @@ class Lecture(QObject):
         """The one of a session."""
         found = session.findChild(cls)
         return found if found is not None else cls(session)
+
+    def leave_views(self) -> None:
+        """Nobody hears of this lesson any more: the window goes, and another one will come."""
+        silence(self)
 
     # -- what there is -------------------------------------------------------------------------------
 

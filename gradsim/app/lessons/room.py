@@ -140,6 +140,9 @@ class LessonRoom(QObject):
     def _make_room(self, on: bool) -> None:
         window = self.window
         window.side.set_top_shown(on)
+        # Outlines of findings would tell the answer.
+        outlined = bool(window.settings.get("view/outlines", True))
+        window.diagnosis.outlines.setVisible(outlined and not on)
         if window.presenter.on:
             return
         sizes = window.across.sizes()

@@ -190,3 +190,25 @@ def test_that_dialogs_close_with_their_window(open_program: OpenProgram, qtbot: 
     spoken(qtbot, program, "zh_CN")
     dialogs = [one for one in QApplication.topLevelWidgets() if isinstance(one, QDialog) and one.isVisible()]
     assert dialogs == []
+
+
+def test_that_an_open_lesson_goes_on_in_another_language(qtbot: QtBot, open_program: OpenProgram) -> None:
+    from gradsim import lessons
+    from gradsim.app.lessons.lecture import Phase
+
+    program = open_program()
+    lesson = lessons.bundled("vanishing")
+    own = program.session.experiment
+    program.window.lessons.lecture.open(lesson, 2)
+    program.window.lessons.lecture.answer("stuck")
+    spoken(qtbot, program, "zh_CN")
+    room = program.window.lessons
+    qtbot.waitUntil(room.panel.isVisible, timeout=20_000)
+    chinese = lesson.text(lesson.steps[2], "zh_CN")
+    assert room.panel.title.text() == chinese.title
+    assert room.panel.prediction.options["stuck"].isChecked()
+    room.lecture.run()
+    qtbot.waitUntil(lambda: room.lecture.phase is Phase.RESULT, timeout=60_000)
+    assert room.panel.measured.text() == chinese.measured.filled(room.lecture.taken.checked)
+    room.leave()
+    assert program.session.experiment is own
