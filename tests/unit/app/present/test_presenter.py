@@ -9,7 +9,7 @@ from pytestqt.qtbot import QtBot
 
 from gradsim.app import theme
 from gradsim.app.present.awake import Awake
-from gradsim.app.present.presenter import FIT_MS, Presenter
+from gradsim.app.present.presenter import FIT_MS, ZOOM, Presenter
 from gradsim.app.present.talk import Talk
 from gradsim.app.window import MainWindow
 
@@ -145,7 +145,12 @@ def test_that_a_frozen_picture_stays_while_the_next_step_is_prepared(open_window
     window = open_window()
     window.presenter.set_talk(ThreeSteps(window.session))
     window.presenter.enter()
+    # As large as a projector: the screen of the tests is smaller than what large type needs.
+    window.setWindowState(Qt.WindowState.WindowNoState)
+    window.resize(1024, 768)
+    qtbot.waitUntil(lambda: theme.zoom() == ZOOM, timeout=WAIT)
     qtbot.wait(2 * FIT_MS)
+    assert window.width() == 1024
     qtbot.keyClick(window, Qt.Key.Key_F)
     assert window.presenter.frozen
     shown = window.grab().toImage()
