@@ -533,6 +533,8 @@ def _activate(plan: Plan, lowered: Lowered, z: Region | int, bias: Region | int)
         and applied.derivative_from == "output"
         and not applied.rowwise
         and not is_fused
+        # What is read after a pass is the pre-activation, too.
+        and not plan.keep_deltas
     )
     lowered.before = z
     lowered.output = z if in_place else plan.buffer(width)

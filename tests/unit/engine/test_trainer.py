@@ -355,3 +355,16 @@ def test_that_a_continued_training_keeps_weights_slots_and_the_order_of_the_rows
     held.advance(5)
     moved = [not np.array_equal(a, b) for a, b in zip(before, held.weights(), strict=True)]
     assert moved == [False, False, True, True, True, True]
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu", "elu", "gelu", "linear"])
+def test_that_a_backward_pass_tells_pre_activations_and_activations_apart(activation: str) -> None:
+    trainer = Trainer(experiment([layers.Dense(8, activation), layers.Dense(2, "softmax")], dtype="float64"))
+    trainer.advance(3)
+    x = trainer.dataset.x_train[:20]
+    found = trainer.gradients(x, trainer.dataset.targets(2)[0][:20])
+    kernel, bias = trainer.weights()[:2]
+    np.testing.assert_allclose(found.pre_activations[0], x @ kernel + bias, rtol=1e-9)
+    first = trainer.stack.layers[0].layer
+    assert isinstance(first, layers.Dense)
+    np.testing.assert_allclose(found.activations[0], first.activation(x @ kernel + bias), rtol=1e-6)
