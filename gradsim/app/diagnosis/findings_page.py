@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QPushBut
 
 from gradsim.app import theme
 from gradsim.app.build.panel import Panel
-from gradsim.app.diagnosis.remedying import Remedying
+from gradsim.app.diagnosis.remedying import Remedying, short_title
 from gradsim.app.diagnosis.theory import Theory
 from gradsim.app.diagnosis.watching import Seen, Watching
 from gradsim.app.pages import Flow
@@ -245,9 +245,16 @@ class FindingCard(QFrame):
         self.buttons = []
         for key in keys:
             remedy = REMEDIES[key]
-            button = QPushButton(tr(remedy.title), self.cures)
+            button = QPushButton(short_title(key), self.cures)
             button.setFont(theme.font("small"))
-            button.setToolTip(tr("{changes} {why} Undo takes it back.", changes=tr(remedy.changes), why=tr(remedy.why)))
+            button.setToolTip(
+                tr(
+                    "{title}. {changes} {why} Undo takes it back.",
+                    title=tr(remedy.title),
+                    changes=tr(remedy.changes),
+                    why=tr(remedy.why),
+                )
+            )
             button.setAccessibleName(tr("Apply {remedy}", remedy=tr(remedy.title)))
             button.setAccessibleDescription(f"{tr(remedy.changes)} {tr(remedy.why)}")
             button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)

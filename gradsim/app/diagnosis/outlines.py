@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pyqtgraph as pg
-from PySide6.QtCore import QPointF, QRectF, QSizeF, Qt
+from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QTransform
+from PySide6.QtWidgets import QGraphicsItem
 
 from gradsim.app import theme
 from gradsim.app.diagnosis.findings_page import GLYPHS, severity_colour
@@ -44,6 +45,8 @@ class Outlines(pg.GraphicsObject):
         super().__init__()
         self.heatmap, self.watching = heatmap, watching
         self.setZValue(5)
+        # The cells below it are renewed with every frame, findings four times a second.
+        self.setCacheMode(QGraphicsItem.CacheMode.DeviceCoordinateCache)
         heatmap.addItem(self, ignoreBounds=True)
         watching.changed.connect(self.update)
         watching.selected_changed.connect(self.update)
@@ -125,7 +128,8 @@ class Outlines(pg.GraphicsObject):
             painter.drawRect(rect)
             painter.setPen(pen(severity_colour(outline.seen.finding.severity), width))
             painter.drawRect(rect)
-            if outline.first:
+            # Where a number first was not finite the heatmap says so itself.
+            if outline.first and outline.seen.finding.kind != "non-finite":
                 badges.append((outline, rect))
         self._paint_badges(painter, badges)
 
@@ -141,11 +145,13 @@ class Outlines(pg.GraphicsObject):
             finding = outline.seen.finding
             glyph = GLYPHS[finding.severity]
             whole = f"{glyph} {tr(finding.title)}"
-            room = heatmap.box.width() - max(0.0, rect.left()) - 2 * gap
-            text = whole if metrics.horizontalAdvance(whole) + 2 * pad <= max(room, 0) else glyph
-            size = (metrics.horizontalAdvance(text) + 2 * pad, metrics.height() + theme.px(2))
-            box = QRectF(QPointF(max(0.0, rect.left()) + gap, max(0.0, rect.top()) + gap), QPointF(0, 0))
-            box.setSize(QSizeF(*size))
+            view = QRectF(gap, gap, heatmap.box.width() - 2 * gap, heatmap.room() - 2 * gap)
+            text = whole if metrics.horizontalAdvance(whole) + 2 * pad <= view.width() else glyph
+            box = QRectF(0, 0, metrics.horizontalAdvance(text) + 2 * pad, metrics.height() + theme.px(2))
+            box.moveTopLeft(QPointF(max(0.0, rect.left()) + gap, max(0.0, rect.top()) + gap))
+            if box.right() > view.right():
+                # Begins left of its outline rather than to be without words.
+                box.moveRight(view.right())
             for _ in range(len(taken) + 1):
                 other = next((one for one in taken if one.intersects(box)), None)
                 if other is None:

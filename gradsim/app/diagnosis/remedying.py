@@ -11,7 +11,7 @@ from gradsim.app.diagnosis.watching import Watching
 from gradsim.app.session import Session
 from gradsim.diagnose import REMEDIES, Offer, combined, offer
 from gradsim.diagnose.remedies import GROUPS
-from gradsim.i18n import mark
+from gradsim.i18n import mark, tr
 from gradsim.model.change import Change
 from gradsim.model.experiment import Experiment
 
@@ -25,10 +25,21 @@ GROUP_TITLES = {
     "rate": mark("Learning rate"),
     "clipping": mark("Clipping"),
 }
+SHORT_TITLES = {
+    "bn-before": mark("BatchNorm before"),
+    "bn-after": mark("BatchNorm after"),
+    "bn-first": mark("BatchNorm first"),
+}
+"""Titles for buttons, where the whole one would be wider than the panel."""
 USUAL = ("initializer", "relu", "bn-before", "residual", "adam", "rate-lower", "clipnorm")
 """What one would try first, one of a group."""
 SUGGESTED = 6
 """Most cures that stand below a finding; the page of cures has all."""
+
+
+def short_title(key: str) -> str:
+    """What a button says."""
+    return tr(SHORT_TITLES.get(key) or REMEDIES[key].title)
 
 
 class Remedying(QObject):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
@@ -12,7 +13,9 @@ from gradsim.app.background import Background, Breathe
 from gradsim.app.see.axis import TimeAxis
 from gradsim.app.session import Session
 from gradsim.diagnose import Finding, Live, diagnose
+from gradsim.diagnose.evidence import context
 from gradsim.diagnose.findings import SEVERITIES
+from gradsim.model.change import Change
 from gradsim.telemetry.recorder import Position
 
 INTERVAL = 0.25
@@ -46,6 +49,16 @@ class Looked:
     start: int
     stop: int
     layers: int
+
+
+class _Run(Live):
+    """The present run with what the experiment says now: clipping and rate can be changed while it goes on."""
+
+    now: dict[str, Any] | None = None
+
+    @property
+    def experiment(self) -> dict[str, Any] | None:
+        return self.now
 
 
 class Memory:
@@ -114,7 +127,7 @@ class Watching(QObject):
         self._memory = Memory()
         self._selected = ""
         self._background = Background("diagnosis", self)
-        self._live: Live | None = None
+        self._live: _Run | None = None
         self._seen: Position | None = None
         self._moving = False
         self._next = 0.0
@@ -123,6 +136,7 @@ class Watching(QObject):
         self._timer.timeout.connect(self.renew)
         session.slow_tick.connect(self.renew)
         session.recorder_changed.connect(self._restart)
+        session.document_changed.connect(self._on_change)
         self._restart()
 
     @property
@@ -172,13 +186,18 @@ class Watching(QObject):
     def _restart(self) -> None:
         recorder = self.session.recorder
         self._background.cancel()
-        self._live = None if recorder is None else Live(recorder)
+        self._live = None if recorder is None else _Run(recorder)
         self._seen, self._next = None, 0.0
         self.looked = None
         self._memory.clear()
         self.select("")
         self.changed.emit()
         self.renew()
+
+    def _on_change(self, change: Change) -> None:
+        if change.effect == "live":
+            self._seen = None
+            self.renew()
 
     def renew(self) -> None:
         """Diagnoses if there is something new and the last time is long enough ago."""
@@ -196,6 +215,7 @@ class Watching(QObject):
             return
         self._seen, self._moving = position, moving
         self._next = time.perf_counter() + INTERVAL
+        live.now = context(self.session.experiment)
 
         def work(breathe: Breathe) -> tuple[Looked, Sequence[Finding], float]:
             started = time.thread_time()

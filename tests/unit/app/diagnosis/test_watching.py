@@ -4,7 +4,7 @@ from pytestqt.qtbot import QtBot
 
 from gradsim.app.diagnosis.watching import PATIENCE, Memory
 from gradsim.diagnose import Finding, definitions
-from gradsim.model import bundled
+from gradsim.model import bundled, edits
 from tests.unit.app.diagnosis.stacks import WAIT, OpenWindow, fading, kinds, train
 from tests.unit.app.experiments import exploding_experiment
 
@@ -81,6 +81,17 @@ def test_that_a_small_gradient_near_a_good_optimum_is_no_finding(open_window: Op
         train(window, qtbot, 1500)
         assert not kinds(window) & {"vanishing", "exploding", "stopped", "below-format", "unstable-rate", "dead"}
     assert window.diagnosis.findings.headline.text() == "Nothing is wrong so far"
+
+
+def test_that_a_limit_set_while_training_counts_at_once(open_window: OpenWindow, qtbot: QtBot) -> None:
+    window = open_window()
+    run = window.session.recorder
+    window.session.edit(edits.set_field, "", "optimizer.clipnorm", 1e-6)
+    train(window, qtbot, 100)
+    assert window.session.recorder is run
+    assert "clipping-always" in kinds(window)
+    window.session.edit(edits.set_field, "", "optimizer.clipnorm", None)
+    qtbot.waitUntil(lambda: "clipping-always" not in kinds(window), timeout=WAIT)
 
 
 def test_that_closing_ends_a_diagnosis_that_is_going_on(open_window: OpenWindow, qtbot: QtBot) -> None:
