@@ -372,6 +372,7 @@ class Player(Watched):
         function: Callable[[Trainer], Any],
         answer: Callable[[Any], object],
         step: int | None = None,
+        place: int = 0,
     ) -> None:
         """Has a function look at the trainer in its own thread; ``answer`` gets what it gave, in this one.
 
@@ -380,12 +381,13 @@ class Player(Watched):
             function: Must be short and give copies; see "Looking inside" in the trainer.
             answer: Called with the result, or with None if that step can't be had; never after another run began.
             step: The moment after this recorded step; None is now. A past one is computed again.
+            place: Which of several trainings.
         """
         if self.recorder is None:
             return
         if step is not None and step == self.latest and not self.playing:
             step = None
-        self._answers[self.runner.ask(key, function, step)] = answer
+        self._answers[self.runner.ask(key, function, step, place)] = answer
 
     def _can_run(self, *, intent: bool = False) -> bool:
         """Before every movement of the run: it is shown live, and what stopped the last one is done with."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QCursor
 from PySide6.QtWidgets import QFileDialog, QMenu, QStackedWidget, QWidget
@@ -323,18 +324,25 @@ class Comparing(QObject):
     # What becomes of twins
 
     def adopt(self, place: int) -> None:
-        """Makes a twin the open experiment, as one step to undo, and leaves."""
+        """Makes a twin the open experiment, as one step to undo, and leaves; of a fork, with the weights it has."""
         made = self.comparison
         if made is None:
             return
-        play, forked = made.playing or self._resume, made.moment is not None
-        member = made.members[place]
+        play, member = made.playing or self._resume, made.members[place]
+        if made.moment is None or made.recorder is None:
+            self._adopt(member, play)
+            return
+        made.pause()
+        made.ask("adopt", Trainer.weights, lambda weights: self._adopt(member, play, weights), place=place)
+
+    def _adopt(self, member: Member, play: bool, weights: list[np.ndarray] | None = None) -> None:
         self.leave(resume=False)
-        if self._put(member.experiment, tr("Adopt “{title}”", title=member.title)) and forked:
-            self.banner.say(
-                tr("Adopted. A run of its own begins at the seed: the weights of the fork belong to the fork.")
-            )
-        if play:
+        self._put(member.experiment, tr("Adopt “{title}”", title=member.title))
+        if weights is not None and all(np.isfinite(array).all() for array in weights):
+            # What the seed gives would not be what was seen.
+            self.session.start(play=play, weights=weights)
+            self.banner.say(tr("Adopted with the weights of the fork: they are what this run starts from, at step 0."))
+        elif play:
             self.session.play()
 
     def _put(self, experiment: Experiment, name: str) -> bool:

@@ -253,6 +253,27 @@ def test_that_a_fork_goes_on_from_a_past_step_bit_for_bit(qtbot: QtBot, open_win
     assert window.session.recorder is not None and window.session.recorder.stop == 60
 
 
+def test_that_a_fork_is_adopted_with_its_weights(qtbot: QtBot, open_window: OpenWindow) -> None:
+    window = open_window()
+    trained(qtbot, window, 20)
+    window.comparing.fork(20, ["adam"])
+    comparison = compared(qtbot, window)
+    comparison.pause()
+    qtbot.waitUntil(lambda: comparison.status.state == "paused", timeout=WAIT)
+    fork = comparison.twins[1].fork
+    assert fork is not None
+    wanted = fork.trainer.weights()
+    window.comparing.adopt(1)
+    qtbot.waitUntil(lambda: window.comparing.comparison is None, timeout=WAIT)
+    assert window.session.experiment.optimizer.identifier == "Adam"
+    assert len(window.session.document.undo_names) == 1
+    found: list[list[np.ndarray]] = []
+    qtbot.waitUntil(lambda: window.session.recorder is not None and not window.session.recorder.stop, timeout=WAIT)
+    window.session.ask("weights", Trainer.weights, found.append)
+    qtbot.waitUntil(lambda: bool(found), timeout=WAIT)
+    assert all(map(np.array_equal, found[0], wanted))
+
+
 def test_that_the_step_before_it_died_is_one_click(qtbot: QtBot, open_window: OpenWindow) -> None:
     window = open_window(exploding_experiment())
     window.session.play()
