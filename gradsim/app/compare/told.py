@@ -66,7 +66,7 @@ def fork(comparison: Comparison, twin: Twin) -> str:
     made, moment = twin.fork, comparison.moment
     if made is None or moment is None:
         return ""
-    steps = tr_n("{steps} step", "{steps} steps", moment.steps, steps=words.steps(moment.steps))
+    steps = tr_n("{count} step", "{count} steps", moment.steps, count=words.steps(moment.steps))
     if not moment.steps and not made.fresh:
         return tr("Starts from the same initial weights.")
     if not made.fresh:

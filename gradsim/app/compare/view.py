@@ -406,7 +406,8 @@ class ComparisonView(QWidget):
 
     def _renew_over(self) -> None:
         step = self.comparison.step
-        title = tr(self.profiles.definition.title)
+        # Few characters: with four twins there is room for no more.
+        title = tr(self.profiles.definition.short)
         self.over.say(title if step is None else tr("{title}, step {step}", title=title, step=words.steps(step)))
 
     def _fit_accuracy(self) -> None:
@@ -449,7 +450,8 @@ class ComparisonView(QWidget):
         super().showEvent(event)
         if self._first_show:
             self._first_show = False
-            self.parts.setSizes([self.height() * 68 // 100, self.height() * 32 // 100])
+            # As in the usual window: the rows of the layers get the most room.
+            self.parts.setSizes([self.height() * 74 // 100, self.height() * 26 // 100])
             self.beneath.setSizes([self.width() * 58 // 100, self.width() * 42 // 100])
         self._fit_columns()
         QTimer.singleShot(0, self, self._lay_out)
