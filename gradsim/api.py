@@ -285,7 +285,10 @@ def _trainer(
     from gradsim.engine.team import cores
     from gradsim.engine.trainer import Trainer
 
-    start = start_of(experiment) if weights is None else weights
+    try:
+        start = start_of(experiment) if weights is None else weights
+    except FaultsError as error:
+        raise ExperimentError(error.faults) from None
     return Trainer(experiment, start, stop_on_nonfinite=stop_on_nonfinite, threads=threads or cores())
 
 

@@ -101,12 +101,10 @@ def read(path: str | os.PathLike[str], stack: Stack, *, first: bool = False) -> 
             raise refuse(tr("the recording"), tr("must hold weights; this one was made without"), str(path))
         return fitted({f"arr_{number}": array for number, array in enumerate(arrays)}, stack)
     # Twice as many as the stack has leaves room for what is not used, and none for a flood.
-    most = 2 * (MAX_PARAMETERS if first else stack.parameters) + 10_000
-    found = read_npz(path, most) if suffix == ".npz" else read_safetensors(path, most)
-    if first:
-        names = sorted(filter(_counts, found), key=_order)[: sum(1 for _ in stack.weights())]
-        found = {name: found[name] for name in names}
-    return fitted(found, stack)
+    most = 2 * stack.parameters + 10_000
+    count = sum(1 for _ in stack.weights()) if first else None
+    reader = read_npz if suffix == ".npz" else read_safetensors
+    return fitted(reader(path, most, count), stack)
 
 
 def is_recording(path: Path) -> bool:
@@ -119,11 +117,12 @@ def is_recording(path: Path) -> bool:
         return False
 
 
-def read_npz(path: Path, most: int = 2 * MAX_PARAMETERS) -> dict[str, Array]:
+def read_npz(path: Path, most: int = 2 * MAX_PARAMETERS, first: int | None = None) -> dict[str, Array]:
     """All arrays of an archive, in its order.
 
     Args:
         most: How many values they may have together.
+        first: Only so many of them, the first ones by their numbered names; the others are not looked at.
 
     Raises:
         ImportFault: if it holds anything but plain numbers, or too many of them.
@@ -131,7 +130,7 @@ def read_npz(path: Path, most: int = 2 * MAX_PARAMETERS) -> dict[str, Array]:
     checked_file(path)
     try:
         with zipfile.ZipFile(path) as archive:
-            return _npz(archive, most)
+            return _npz(archive, most, first)
     except ImportFault:
         raise
     except UNREADABLE as error:
@@ -140,13 +139,17 @@ def read_npz(path: Path, most: int = 2 * MAX_PARAMETERS) -> dict[str, Array]:
         ) from None
 
 
-def _npz(archive: zipfile.ZipFile, most: int) -> dict[str, Array]:
+def _npz(archive: zipfile.ZipFile, most: int, first: int | None) -> dict[str, Array]:
     members = archive.infolist()
     if len(members) > MAX_MEMBERS:
         raise refuse(tr("the file"), tr("must hold at most {limit:,} arrays", limit=MAX_MEMBERS), f"{len(members):,}")
     names = [info.filename.removesuffix(".npy") for info in members]
     if len(set(names)) < len(names):
         raise refuse(tr("the file"), tr("must hold each array once"), tr("two of the same name"))
+    if first is not None:
+        by_name = dict(zip(names, members, strict=True))
+        names = _first(names, first)
+        members = [by_name[name] for name in names]
     total, faults = 0, []
     for info, name in zip(members, names, strict=True):
         try:
@@ -187,11 +190,12 @@ def _declared(stream: IO[bytes], size: int) -> int:
     return count
 
 
-def read_safetensors(path: Path, most: int = 2 * MAX_PARAMETERS) -> dict[str, Array]:
+def read_safetensors(path: Path, most: int = 2 * MAX_PARAMETERS, first: int | None = None) -> dict[str, Array]:
     """All arrays of a ``.safetensors`` file: eight bytes with the length of a JSON header, the header, the numbers.
 
     Args:
         most: How many values they may have together.
+        first: As for :func:`read_npz`.
 
     Raises:
         ImportFault: if the header and the numbers do not belong together.
@@ -213,6 +217,9 @@ def read_safetensors(path: Path, most: int = 2 * MAX_PARAMETERS) -> dict[str, Ar
         entries = [_entry(name, entry, body) for name, entry in header.items() if name != METADATA]
         if sum(end - begin for _, _, _, begin, end in entries) > body:
             raise refuse(tr("the header"), tr("must give every array bytes of its own"), tr("arrays that overlap"))
+        if first is not None:
+            chosen = set(_first([entry[0] for entry in entries], first))
+            entries = [entry for entry in entries if entry[0] in chosen]
         total = sum(math.prod(shape) for _, _, shape, _, _ in entries)
         if total > most:
             raise refuse(tr("the file"), tr("must hold at most {limit:,} values", limit=most), f"{total:,}")
@@ -277,6 +284,10 @@ def fitted(arrays: Mapping[str, Array], stack: Stack) -> list[Array]:
     if faults:
         raise ImportFault(faults)
     return found
+
+
+def _first(names: Sequence[str], count: int) -> list[str]:
+    return sorted(filter(_counts, names), key=_order)[:count]
 
 
 def _counts(name: str) -> bool:

@@ -72,3 +72,15 @@ def test_that_weights_and_data_lie_beside_the_script(tmp_path: Path) -> None:
 )
 def test_that_bad_input_ends_with_code_2(words: tuple[str, ...]) -> None:
     assert typed(*words).exit_code == 2
+
+
+def test_that_trained_weights_that_are_gone_are_bad_input(tmp_path: Path) -> None:
+    result = typed("run", "small-xor", "--steps", 2, "--set", f"pretrained={tmp_path / 'gone.npz'}")
+    assert result.exit_code == 2
+    assert "gone.npz" in result.stderr
+
+
+def test_that_only_recordings_are_viewed(tmp_path: Path) -> None:
+    result = typed("view", tmp_path / "notes.txt")
+    assert result.exit_code == 2
+    assert "must be a recording" in result.stderr

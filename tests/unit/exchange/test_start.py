@@ -62,6 +62,14 @@ def test_that_plain_arrays_may_be_as_many_as_the_layers_or_more(recorded: Path, 
         np.testing.assert_array_equal(found[kept - 1], arrays[kept - 1])
 
 
+def test_that_what_is_not_taken_is_not_read(recorded: Path, tmp_path: Path) -> None:
+    arrays = pretrained.load(recorded).weights
+    np.savez(tmp_path / "plain.npz", *arrays[:2], np.array([{}], dtype=object), np.zeros(10_000_000, np.int8))
+    assert start_of(named(tmp_path / "plain.npz", 1)) is not None
+    with pytest.raises(ImportFault, match="arr_2"):
+        start_of(named(tmp_path / "plain.npz", 3))
+
+
 def test_that_a_file_that_does_not_fit_is_refused_with_the_layer(recorded: Path, tmp_path: Path) -> None:
     wider = dataclasses.replace(named(recorded, 1), layers=[{"type": "Dense", "units": 7}, *SECOND.layers[1:]])
     with pytest.raises(ImportFault, match=r"dense.*kernel.*must have the shape \(2, 6\)"):
