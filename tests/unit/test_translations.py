@@ -156,6 +156,10 @@ def test_that_the_font_has_every_character(style: str, pairs: list[tuple[str, st
     used = {
         character for text, said in pairs for character in said if not character.isspace() and character not in text
     }
+    for path in (ROOT / "resources").rglob("*"):
+        if path.suffix == ".md" and "zh_CN" in path.as_posix():
+            english = Path(path.as_posix().replace("zh_CN", "en")).read_text(encoding="utf-8")
+            used |= set(path.read_text(encoding="utf-8")) - set(english) - set("\n ")
     lacking = {character for character in used if not font.supportsCharacter(ord(character))}
     assert lacking == set(), "type: python packaging/make_font.py FOLDER"
 
