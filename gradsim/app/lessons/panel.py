@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
 from gradsim.app import theme
 from gradsim.app.lessons.lecture import Lecture, Phase
 from gradsim.app.lessons.predictions import Choosing, Colouring, prediction
-from gradsim.app.lessons.small import SmallHeatmap
+from gradsim.app.lessons.small import SmallCurves, SmallHeatmap
 from gradsim.app.see.plots import pen
 from gradsim.i18n import tr
 
@@ -375,6 +375,8 @@ class LessonPanel(QWidget):
         recordings = checked.outcome.recordings
         if len(recordings) > 1:
             names = text.runs or tuple(str(number + 1) for number in range(len(recordings)))
+            if step.view.focus == "curves":
+                self._pictures.addWidget(SmallCurves(recordings, names, self.pictures))
             for name, recording in zip(names, recordings, strict=False):
                 self._pictures.addWidget(SmallHeatmap(recording, step.view.quantity, name, self.pictures))
         self.pictures.setVisible(len(recordings) > 1)

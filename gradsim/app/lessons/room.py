@@ -185,7 +185,9 @@ class LessonRoom(QObject):
         else:
             side.set_folded(True)
         presenter.set_alone(self.lecture.phase is Phase.QUESTION and not self.board.wanted)
-        presenter.set_focus(step.view.focus if self.lecture.phase is not Phase.TEXT else "heatmap")
+        # Several runs are compared in the panel; a page is a picture, too.
+        share = 60 if read and len(step.runs) > 1 else 50 if step.view.focus == "page" else 40
+        presenter.set_focus(step.view.focus if self.lecture.phase is not Phase.TEXT else "heatmap", share)
         presenter.side_changed()
 
     def _lie(self) -> None:

@@ -75,7 +75,7 @@ class Presenter(QObject):
         self._before: _Before | None = None
         self._leaving: _Before | None = None
         self.side_wanted: Callable[[], bool] = lambda: False
-        self._focus = "heatmap"
+        self._focus, self._share = "heatmap", 40
         self._swapped = False
         self._fit_timer = QTimer(self)
         self._fit_timer.setSingleShot(True)
@@ -269,9 +269,13 @@ class Presenter(QObject):
         if self.on:
             self.window.stage.setVisible(not on)
 
-    def set_focus(self, part: str) -> None:
-        """Which part gets the most room: "heatmap", "profile", "curves", or "page" for the side panel."""
-        self._focus = part
+    def set_focus(self, part: str, share: int = 40) -> None:
+        """Which part gets the most room: "heatmap", "profile", "curves", or "page" for the side panel.
+
+        Args:
+            share: Per cent of the width that the side panel gets while it is there.
+        """
+        self._focus, self._share = part, share
         if self.on:
             self.window.stage.profile.setVisible(part == "profile")
             self._divide()
@@ -317,8 +321,7 @@ class Presenter(QObject):
     def _divide(self) -> None:
         stage = self.window.stage
         width = self.window.width()
-        share = 50 if self._focus == "page" else 40
-        side = width * share // 100 if not self.window.side.isHidden() else 0
+        side = width * self._share // 100 if not self.window.side.isHidden() else 0
         side = width if stage.isHidden() else side
         self.window.across.setSizes([0, width - side, side])
         height = stage.height()

@@ -11,6 +11,7 @@ from gradsim import lessons
 from gradsim.app.lessons import lecture as lecturing
 from gradsim.app.lessons.lecture import Lecture, Phase
 from gradsim.app.lessons.predictions import Choosing, Colouring, Estimating
+from gradsim.app.lessons.small import SmallCurves, SmallHeatmap
 from gradsim.app.window import MainWindow
 from gradsim.lessons import Lesson
 from gradsim.model import edits
@@ -65,6 +66,11 @@ def test_that_a_whole_lesson_plays_through_the_panel(open_window: OpenWindow, qt
         assert panel.result_box.isVisible() and panel.score.text() == taken.score.sentence
         assert panel.measured.text() == text.measured.filled(taken.checked)
         assert not panel.warnings.isVisible()
+        if len(step.runs) > 1:
+            shown = panel.pictures.findChildren(SmallHeatmap)
+            assert [one.title for one in shown] == list(text.runs)
+            curves = panel.pictures.findChild(SmallCurves)
+            assert [len(steps) > 20 for steps, _ in curves.lines] == [True] * len(step.runs)
         qtbot.mouseClick(panel.next, Qt.MouseButton.LeftButton)
     assert lecture.at_end and not panel.next.isEnabled()
 
