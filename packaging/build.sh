@@ -6,7 +6,8 @@
 #   dist/gradsim-VERSION-linux-ARCH.tar.xz
 #   dist/SHA256SUMS
 #
-# VENV=/path names an environment that has all packages; otherwise build/venv is made.
+# VENV=/path names an environment that has all packages; otherwise build/venv is made. PICTURES=https://... is where the
+# screenshots can be had on the web, for software centres; without it they come with the package.
 set -eu
 setup_root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P)
 . "$setup_root/packaging/setup.sh"
@@ -51,13 +52,15 @@ say "the .deb"
 root=build/deb
 rm -rf "$root"
 mkdir -p "$root/DEBIAN" "$root/usr/bin" "$root/usr/lib" "$root/usr/share/doc/gradsim" "$root/usr/share/man/man1" \
-    "$root/usr/share/applications" "$root/usr/share/metainfo" "$root/usr/share/mime/packages" \
+    "$root/usr/share/applications" "$root/usr/share/mime/packages" \
     "$root/usr/share/icons/hicolor/scalable/apps"
 cp -a dist/gradsim "$root/usr/lib/gradsim"
 ln -s ../lib/gradsim/gradsim "$root/usr/bin/gradsim"
 fill() { sed -e "s/@VERSION@/$version/g" -e "s/@DATE@/$day/g" "$1"; }
 fill packaging/linux/gradsim.desktop > "$root/usr/share/applications/gradsim.desktop"
-fill packaging/linux/gradsim.metainfo.xml > "$root/usr/share/metainfo/org.gradsim.gradsim.metainfo.xml"
+# Unquoted: without an address there is no argument.
+# shellcheck disable=SC2086
+"$venv_python" packaging/make_appstream.py "$root" "$version" "$day" ${PICTURES:-}
 fill packaging/linux/gradsim.mime.xml > "$root/usr/share/mime/packages/gradsim.xml"
 fill packaging/linux/gradsim.1 | gzip -9n > "$root/usr/share/man/man1/gradsim.1.gz"
 cp resources/icons/gradsim.svg "$root/usr/share/icons/hicolor/scalable/apps/gradsim.svg"

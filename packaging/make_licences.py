@@ -1,6 +1,7 @@
 """Puts versions and licences of everything in a frozen tree into it: ``make_licences.py TREE``.
 
-Python packages say theirs themselves; of system libraries that were copied in, Debian's copyright files are taken.
+Python packages say theirs themselves, and fonts and data have theirs beside them; of system libraries that were copied
+in, Debian's copyright files are taken.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).resolve().parents[1]
 LICENCE = re.compile(r"(^|/)(licen[cs]e|copying|notice|authors)[^/]*$|(^|/)licen[cs]es/", re.IGNORECASE)
 COMMON = Path("/usr/share/common-licenses")
+SUFFIX = ".LICENSE.txt"
+RESOURCES = ("data", "fonts")
+"""Folders whose files come from others: beside each lies the text of its licence."""
 
 
 def packages(name: str, found: dict[str, metadata.Distribution]) -> None:
@@ -69,6 +73,21 @@ def system_libraries(tree: Path) -> dict[str, str]:
     return owners
 
 
+def resources(target: Path) -> list[tuple[str, str, str]]:
+    """Copies the licence texts of fonts and data; gives a row for each. Fails if a file has none."""
+    rows = []
+    for folder in RESOURCES:
+        texts = {path.name.removesuffix(SUFFIX): path for path in (ROOT / "resources" / folder).glob(f"*{SUFFIX}")}
+        for path in (ROOT / "resources" / folder).iterdir():
+            if path not in texts.values() and not path.name.startswith(tuple(texts)):
+                raise SystemExit(f"{path}: has no licence beside it")
+        (target / folder).mkdir(parents=True)
+        for name, path in sorted(texts.items()):
+            shutil.copyfile(path, target / folder / f"{name}.txt")
+            rows.append((name, folder, f"see licences/{folder}/{name}.txt"))
+    return rows
+
+
 def main(tree: Path) -> None:
     target = tree / "licences"
     shutil.rmtree(target, ignore_errors=True)
@@ -81,6 +100,7 @@ def main(tree: Path) -> None:
         rows.append((name, distribution.version, terms(distribution.metadata)))
         if not texts_of(distribution, target / name):
             without.append(name)
+    rows += resources(target)
     shutil.copyfile(ROOT / "LICENSE", target / "gradsim.txt")
     python = Path(sys.base_prefix) / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "LICENSE.txt"
     if python.is_file():

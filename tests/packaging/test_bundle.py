@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import runpy
 import shutil
 import struct
@@ -53,29 +54,52 @@ def test_that_a_double_click_on_an_experiment_opens_it() -> None:
     assert component.findtext("provides/mediatype") == MIME
 
 
-@pytest.mark.parametrize(
-    ("tool", "arguments", "name"),
-    [
-        ("desktop-file-validate", [], "gradsim.desktop"),
-        ("appstreamcli", ["validate", "--no-net"], "gradsim.metainfo.xml"),
-    ],
-)
-def test_that_the_validators_of_the_desktop_pass(tool: str, arguments: list[str], name: str, tmp_path: Path) -> None:
-    if shutil.which(tool) is None:
-        pytest.skip(f"needs {tool}")
-    text = (LINUX / name).read_text(encoding="utf-8").replace("@VERSION@", "1.2.3").replace("@DATE@", "2026-01-02")
-    # The name of the file has to be that of the component.
-    copy = tmp_path / name.replace("gradsim.metainfo", "org.gradsim.gradsim.metainfo")
-    copy.write_text(text, encoding="utf-8")
-    done = subprocess.run([tool, *arguments, str(copy)], capture_output=True, text=True)
+@pytest.mark.skipif(shutil.which("desktop-file-validate") is None, reason="needs desktop-file-validate")
+def test_that_the_menu_entry_is_valid() -> None:
+    command = ["desktop-file-validate", str(LINUX / "gradsim.desktop")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
+
+
+@pytest.mark.skipif(shutil.which("appstreamcli") is None, reason="needs appstreamcli")
+@pytest.mark.parametrize("address", [[], ["https://example.org/pictures"]])
+def test_that_the_metainfo_is_valid(address: list[str], tmp_path: Path) -> None:
+    script("make_appstream.py", tmp_path, "1.2.3", "2026-01-02", *address)
+    (path,) = (tmp_path / "usr/share/metainfo").iterdir()
+    done = subprocess.run(["appstreamcli", "validate", "--no-net", str(path)], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert path.read_text(encoding="utf-8").count(f"{address[0]}/" if address else "file:") == 3 * len(address)
+
+
+def test_that_the_catalogue_says_all_that_the_metainfo_does_and_names_pictures_that_come_along(tmp_path: Path) -> None:
+    script("make_appstream.py", tmp_path, "1.2.3", "2026-01-02")
+    (path,) = (tmp_path / "usr/share/metainfo").iterdir()
+    metainfo = ElementTree.parse(path).getroot()
+    (entry,) = ElementTree.parse(tmp_path / "usr/share/swcatalog/xml/gradsim.xml").getroot()
+    assert {child.tag for child in entry} == {child.tag for child in metainfo} | {"screenshots", "pkgname"}
+    pictures = [image.text or "" for image in entry.iter("image")]
+    assert pictures
+    for picture in pictures:
+        image = QImage(str(tmp_path / picture.removeprefix("file:///")))
+        assert (image.width(), image.height()) == (1280, 800)
+    english, chinese = (list(one.itertext()) for one in entry.findall("description"))
+    assert len(english) == len(chinese) and "梯度" in "".join(chinese) and "梯度" not in "".join(english)
 
 
 def test_that_the_manual_names_every_command_for_users_and_nothing_else() -> None:
     page = (LINUX / "gradsim.1").read_text(encoding="utf-8").partition(".SH COMMANDS")[2].partition(".PP")[0]
-    named = {line.split()[1] for line in page.splitlines() if line.startswith(".B ")}
-    assert named <= set(cli.commands)
-    assert {"run", "show", "list", "selftest", "doctor"} <= named
+    heads = page.split(".TP\n")[1:]
+    named = [head.split()[1] for head in heads]
+    assert sorted(named) == sorted(name for name, command in cli.commands.items() if not command.hidden)
+
+
+@pytest.mark.skipif(shutil.which("man") is None, reason="needs man")
+def test_that_the_manual_can_be_shown() -> None:
+    command = ["man", "--warnings", "-E", "UTF-8", "-l", "-Tutf8", str(LINUX / "gradsim.1")]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"MANWIDTH": "80"})
+    assert (done.returncode, done.stderr) == (0, "")
+    # Bold letters are printed twice.
+    assert "GRADSIM_KERNELS" in re.sub(".\b", "", done.stdout)
 
 
 def test_that_the_icon_is_drawn_in_every_size(tmp_path: Path) -> None:
@@ -100,11 +124,18 @@ def test_that_versions_and_licences_of_everything_installed_go_into_the_tree(tmp
     script("make_licences.py", tmp_path)
     versions = {line.split()[0]: line.split()[1] for line in (tmp_path / "VERSIONS").read_text().splitlines()}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    for name in ("numpy", "numba", "llvmlite", "pydantic", "pyqtgraph", "click", "rich", "platformdirs"):
+    for name in ("numpy", "numba", "llvmlite", "pillow", "h5py", "pydantic", "pyqtgraph", "click", "rich"):
         assert versions[name] == metadata.version(name)
         assert list((tmp_path / "licences" / name).iterdir())
     assert (tmp_path / "licences" / "gradsim.txt").read_text() == (ROOT / "LICENSE").read_text()
     assert versions["gradsim"] == project["version"]
+    for folder in ("data", "fonts"):
+        texts = list((ROOT / "resources" / folder).glob("*.LICENSE.txt"))
+        assert texts
+        for text in texts:
+            name = text.name.removesuffix(".LICENSE.txt")
+            assert (tmp_path / "licences" / folder / f"{name}.txt").read_bytes() == text.read_bytes()
+            assert versions[name] == folder
 
 
 @pytest.mark.parametrize(("flags", "core"), [("fpu sse4_2 avx avx2", None), ("fpu sse4_2", "Nehalem")])
