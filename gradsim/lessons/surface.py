@@ -71,7 +71,7 @@ def _ravine(x: Any, y: Any) -> Any:
 
 def _valleys(x: Any, y: Any) -> Any:
     # A double well along x, tilted so that the right one is deeper, in a bowl along y.
-    return (x * x - 1.0) ** 2 - TILT * x - _FLOOR + 0.5 * y * y
+    return (x * x - 1.0) ** 2 - TILT * x - _FLOOR + 2.0 * y * y
 
 
 def _saddle(x: Any, y: Any) -> Any:
@@ -92,8 +92,8 @@ SURFACES: Mapping[str, Formula] = {
     ),
     "valleys": Formula(
         _valleys,
-        lambda x, y: (4.0 * x * (x * x - 1.0) - TILT, y),
-        (-1.8, 1.8, -1.5, 1.5),
+        lambda x, y: (4.0 * x * (x * x - 1.0) - TILT, 4.0 * y),
+        (-2.1, 2.1, -1.7, 1.7),
         (
             Mark("local minimum", float(_WELLS[0]), 0.0),
             Mark("saddle point", float(_WELLS[1]), 0.0),
