@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +25,7 @@ def import_(file: Path, output: Path | None) -> None:
     """Make an experiment of Keras or PyTorch code, of a notebook, a Keras config (.json) or a .keras file.
 
     The code is read, never run. Whatever has no counterpart is listed with its line, and what was done instead. The
-    weights of a .keras file are written beside the experiment, as X.weights.npz.
+    weights of a .keras file are written beside the experiment, as X.weights.npz, and it starts from them.
     """
     sys.exit(import_file(file, output))
 
@@ -60,24 +61,27 @@ def import_file(path: Path, output: Path | None) -> int:
         return screen.refuse(
             str(path), [Fault("--output", tr("must end in {endings}", endings=file.SUFFIX), str(output))]
         )
+    beside = None
     try:
         imported = importing.read_file(path)
+        experiment = imported.experiment
         if output is None:
-            click.echo(file.dumps(imported.experiment), nl=False)
+            click.echo(file.dumps(experiment), nl=False)
         else:
-            file.save(output, imported.experiment)
+            if imported.weights is not None:
+                beside = output.with_suffix(".weights.npz")
+                arrays.save(beside, experiment.stack(), imported.weights)
+                experiment = dataclasses.replace(experiment, pretrained=str(beside.absolute()))
+            file.save(output, experiment)
             click.echo(tr("gradsim: {file} written", file=output), err=True)
     except FaultsError as error:
         return screen.refuse(str(path), error.faults)
+    except OSError as error:
+        message = tr("can't be written: {reason}", reason=reason_of(error))
+        return screen.refuse(str(path), [Fault("--output", message, str(beside))])
     for note in imported.notes:
         click.echo(tr("gradsim: {place}: {message}", place=path.name, message=note), err=True)
-    if imported.weights is not None and output is not None:
-        beside = output.with_suffix(".weights.npz")
-        try:
-            arrays.save(beside, imported.experiment.stack(), imported.weights)
-        except OSError as error:
-            message = tr("can't be written: {reason}", reason=reason_of(error))
-            return screen.refuse(str(path), [Fault("--output", message, str(beside))])
+    if beside is not None:
         click.echo(tr("gradsim: {file} written", file=beside), err=True)
     return 0
 

@@ -400,6 +400,7 @@ class OwnData(QDialog):
                 elif target in (columns[column], str(column + 1)):
                     item.setBackground(QColor(used.selection))
                 self.table.setItem(row, column, item)
+        self._fit_columns()
 
     def _fill_rows(self, dataset: Dataset) -> None:
         self.preview.setCurrentWidget(self.table)
@@ -412,15 +413,20 @@ class OwnData(QDialog):
             item = QTableWidgetItem(_answer(dataset, row))
             item.setBackground(QColor(theme.current().selection))
             self.table.setItem(row, len(names) - 1, item)
+        self._fit_columns()
+
+    def _fit_columns(self) -> None:
+        """As wide as what they hold, a long text cut."""
+        self.table.resizeColumnsToContents()
+        for column in range(self.table.columnCount()):
+            self.table.setColumnWidth(column, min(self.table.columnWidth(column), theme.px(200)))
 
     def _start_table(self, names: Sequence[str], rows: int) -> None:
         self.table.clear()
         self.table.setColumnCount(len(names))
         self.table.setRowCount(rows)
         self.table.setHorizontalHeaderLabels(list(names))
-        header = self.table.horizontalHeader()
-        header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
-        header.setDefaultSectionSize(theme.px(92))
+        self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
 
     def _fill_pictures(self, dataset: Dataset) -> None:
         self.preview.setCurrentWidget(self.pictures)

@@ -12,7 +12,10 @@ from click.testing import CliRunner
 
 import gradsim.cli
 from gradsim.cli.main import cli
+from gradsim.exchange import keras_file
+from gradsim.exchange.start import start_of
 from gradsim.model import bundled, file
+from tests.unit.exchange.test_keras_file import archive
 
 assert gradsim.cli.main
 
@@ -84,3 +87,13 @@ def test_that_only_recordings_are_viewed(tmp_path: Path) -> None:
     result = typed("view", tmp_path / "notes.txt")
     assert result.exit_code == 2
     assert "must be a recording" in result.stderr
+
+
+def test_that_an_imported_model_starts_from_its_weights(tmp_path: Path) -> None:
+    source, target = archive(tmp_path / "own.keras"), tmp_path / "own.gradsim"
+    assert typed("import", source, "-o", target).exit_code == 0
+    assert json.loads(target.read_text(encoding="utf-8"))["pretrained"] == "own.weights.npz"
+    found = start_of(file.load(target).experiment)
+    assert found is not None
+    for mine, its in zip(found, keras_file.read(source).weights or (), strict=True):
+        np.testing.assert_array_equal(mine, its)
