@@ -54,6 +54,11 @@ def _words(parent: QWidget, *, muted: bool) -> QLabel:
     return made
 
 
+def _breakable(text: str) -> str:
+    """A text with a place to break its longest words at, where the panel is narrow."""
+    return text.replace("Normalization", "\u200bNormalization")
+
+
 class CuresPage(Panel):
     """Every remedy, applicable or not."""
 
@@ -102,6 +107,7 @@ class CuresPage(Panel):
         for group in GROUPS:
             heading = QLabel(tr(GROUP_TITLES[group]), inside)
             heading.setFont(theme.font("normal", bold=True))
+            heading.setWordWrap(True)
             heading.setContentsMargins(0, theme.px(6), 0, 0)
             layout.addWidget(heading)
             for key in self.remedying.in_group(group):
@@ -113,12 +119,14 @@ class CuresPage(Panel):
         tick.setAccessibleName(tr(remedy.title))
         # A label of its own, since a check box does not break its text into lines.
         title = _Title(tick, inside)
-        title.setText(tr(remedy.title))
+        title.setText(_breakable(tr(remedy.title)))
         tick.setToolTip(tr("Chooses it, to be applied together with others; of one group only one"))
         tick.setAccessibleDescription(f"{tr(remedy.changes)} {tr(remedy.why)}")
         tick.toggled.connect(lambda on, key=key: self.remedying.tick(key, on))
         apply = QPushButton(tr("Apply"), inside)
         apply.setFont(theme.font("small"))
+        # The style would make it as wide as any button.
+        apply.setFixedWidth(apply.fontMetrics().horizontalAdvance(apply.text()) + theme.px(20))
         apply.setAutoDefault(False)
         apply.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         apply.setToolTip(tr("{changes} Undo takes it back.", changes=tr(remedy.changes)))
@@ -147,7 +155,7 @@ class CuresPage(Panel):
             for control in (row.tick, row.title, row.apply):
                 control.setEnabled(can)
             if can:
-                row.changes.setText(tr(remedy.changes))
+                row.changes.setText(_breakable(tr(remedy.changes)))
                 row.why.setText(tr(remedy.why))
             else:
                 reason = "" if offer is None else offer.reason

@@ -18,7 +18,7 @@ from PySide6.QtCore import (
     Qt,
     Signal,
 )
-from PySide6.QtGui import QColor, QFont, QImage, QKeyEvent, QPainter, QPen
+from PySide6.QtGui import QColor, QFont, QFontMetrics, QImage, QKeyEvent, QPainter, QPen, QResizeEvent
 from PySide6.QtWidgets import (
     QComboBox,
     QDialog,
@@ -72,7 +72,7 @@ HEADS = (
     (mark("#"), mark("Rank: by the loss reached and the health of the gradient")),
     (mark("Cure"), mark("What was changed")),
     (mark("Heatmap"), mark("Every layer over all steps, in the colours and on the scale of the large heatmap")),
-    (mark("Validation loss"), mark("On rows that were not trained on, after the last step")),
+    (mark("Val. loss"), mark("On rows that were not trained on, after the last step")),
     (mark("Accuracy"), mark("Share of right answers on rows that were not trained on")),
     (mark("Health"), mark("Share of the kernels whose update moves them by neither nothing nor all of themselves")),
     (mark("Still wrong"), mark("What a diagnosis of the trial finds")),
@@ -317,19 +317,28 @@ class TrialsTable(QTableView):
         """Takes sizes from the theme."""
         self.setFont(theme.font())
         self.verticalHeader().setDefaultSectionSize(theme.px(46))
-        head = self.horizontalHeader()
-        for column, wide in (
-            (Column.RANK, 40),
-            (Column.HEATMAP, 170),
-            (Column.LOSS, 116),
-            (Column.ACCURACY, 84),
-            (Column.HEALTH, 72),
-            (Column.ADOPT, 92),
-        ):
-            head.setSectionResizeMode(column, QHeaderView.ResizeMode.Fixed)
-            head.resizeSection(column, theme.px(wide * theme.current().font_scale))
+        self._divide()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._divide()
+
+    def _divide(self) -> None:
+        """What numbers need, a sixth for the heatmaps, and the rest for words."""
+        head, metrics = self.horizontalHeader(), QFontMetrics(theme.font())
+        for column in (Column.RANK, Column.LOSS, Column.ACCURACY, Column.HEALTH):
+            text = max((tr(HEADS[column][0]), "0.0000"), key=metrics.horizontalAdvance)
+            least = metrics.horizontalAdvance(text if column != Column.RANK else "00")
+            self._fix(column, least + theme.px(30))
+        self._fix(Column.ADOPT, metrics.horizontalAdvance(tr("Adopt")) + theme.px(36))
+        self._fix(Column.HEATMAP, max(theme.px(80), min(self.viewport().width() // 6, theme.px(200))))
         for column in (Column.CURE, Column.WRONG):
             head.setSectionResizeMode(column, QHeaderView.ResizeMode.Stretch)
+
+    def _fix(self, column: Column, width: int) -> None:
+        head = self.horizontalHeader()
+        head.setSectionResizeMode(column, QHeaderView.ResizeMode.Fixed)
+        head.resizeSection(column, width)
 
     def trial(self) -> Trial | None:
         """The trial of the current row."""
