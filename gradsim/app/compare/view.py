@@ -72,11 +72,15 @@ class Badge(QWidget):
 
 
 class Line(QLabel):
-    """One line of plain text that ends in dots where there is no room, whole in its tooltip."""
+    """One line of plain text with dots where there is no room, whole in its tooltip.
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    Args:
+        dots: Where they stand.
+    """
+
+    def __init__(self, parent: QWidget | None = None, dots: Qt.TextElideMode = Qt.TextElideMode.ElideRight) -> None:
         super().__init__(parent)
-        self._whole = ""
+        self._whole, self._dots = "", dots
         self.setTextFormat(Qt.TextFormat.PlainText)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
 
@@ -94,7 +98,7 @@ class Line(QLabel):
 
     def _fit(self) -> None:
         room = max(0, self.contentsRect().width() - 2)
-        shown = QFontMetrics(self.font()).elidedText(self._whole, Qt.TextElideMode.ElideRight, room)
+        shown = QFontMetrics(self.font()).elidedText(self._whole, self._dots, room)
         if shown != self.text():
             self.setText(shown)
 
@@ -114,7 +118,8 @@ class Head(QWidget):
         super().__init__(parent)
         self.twin, self.heatmap = twin, heatmap
         self.badge = Badge(twin, self)
-        self.title, self.standing = Line(self), Line(self)
+        # What tells twins apart often stands at the end: "learning rate 0.1".
+        self.title, self.standing = Line(self, Qt.TextElideMode.ElideMiddle), Line(self)
         self.title.say(twin.member.title)
         self.adopt = QToolButton(self)
         self.adopt.setText(tr("Adopt"))

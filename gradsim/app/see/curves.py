@@ -198,6 +198,9 @@ class _Readings(Gutter):
             first = number == 0 or self.equal
             painter.setFont(theme.font("normal" if first else "small", bold=first, fixed=True))
             height = QFontMetricsF(painter.font()).height()
+            if self.equal and height * len(self.lines) > area.height() + 4:
+                painter.setFont(theme.font("tiny", bold=True, fixed=True))
+                height = QFontMetricsF(painter.font()).height()
             if number and y + height > area.bottom() + 4:
                 return
             painter.setPen(look.curve(key))

@@ -212,3 +212,20 @@ def test_that_an_open_lesson_goes_on_in_another_language(qtbot: QtBot, open_prog
     assert room.panel.measured.text() == chinese.measured.filled(room.lecture.taken.checked)
     room.leave()
     assert program.session.experiment is own
+
+
+def test_that_another_language_ends_a_comparison_and_leaves_the_run(open_program: OpenProgram, qtbot: QtBot) -> None:
+    program = open_program()
+    session = program.session
+    session.step_once()
+    qtbot.waitUntil(lambda: session.latest == 0, timeout=20_000)
+    comparing = program.window.comparing
+    comparing.duplicate()
+    qtbot.waitUntil(lambda: bool(comparing.comparison and comparing.comparison.recorder), timeout=20_000)
+    thread = comparing.comparison.runner._thread  # type: ignore[union-attr]
+    spoken(qtbot, program, "zh_CN")
+    assert program.window.comparing.comparison is None
+    assert session.latest == 0
+    qtbot.waitUntil(lambda: not thread.is_alive(), timeout=20_000)
+    session.step_once()
+    qtbot.waitUntil(lambda: session.latest == 1, timeout=20_000)
