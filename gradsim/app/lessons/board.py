@@ -166,10 +166,12 @@ class Board(QWidget):
         widest = max(metrics.horizontalAdvance(label) for label, _ in lines)
         values = max(metrics.horizontalAdvance("1.23 × 10⁻¹⁰"), metrics.horizontalAdvance(tr("ran away")))
         width = sign + widest + values + 4 * gap
-        left, right, _, _ = surface.formula.extent
-        # On the other side than the ways begin.
+        left, right, bottom, top = surface.formula.extent
+        # In the corner that is farthest from where the ways begin.
+        height = metrics.height() * (len(lines) + 1) + gap
         x = area.left() + gap if surface.start[0] > (left + right) / 2 else area.right() - width - gap
-        box = QRectF(x, area.top() + gap, width, metrics.height() * (len(lines) + 1) + gap)
+        y = area.top() + gap if surface.start[1] < (bottom + top) / 2 else area.bottom() - height - gap
+        box = QRectF(x, y, width, height)
         painter.setPen(pen(look.line))
         painter.setBrush(faded(look.surface, 235))
         painter.drawRoundedRect(box, theme.px(4), theme.px(4))

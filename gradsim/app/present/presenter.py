@@ -153,10 +153,10 @@ class Presenter(QObject):
         self._cover = Cover(whole, window)
         self.awake.hold()
         audience, teacher = self._places()
-        if audience is not None and audience is not window.screen():
-            window.setWindowState(Qt.WindowState.WindowNoState)
-            window.setGeometry(audience.geometry())
-        window.setWindowState(window.windowState() | Qt.WindowState.WindowFullScreen)
+        if audience is not None:
+            self._put(window, audience, Qt.WindowState.WindowFullScreen)
+        else:
+            window.setWindowState(window.windowState() | Qt.WindowState.WindowFullScreen)
         self._fit()
         if teacher is not None:
             self.show_notes(teacher)
@@ -226,11 +226,9 @@ class Presenter(QObject):
         audience, teacher = self._places()
         if audience is None or teacher is None:
             return
-        self.window.setWindowState(Qt.WindowState.WindowNoState)
-        self.window.setGeometry(audience.geometry())
-        self.window.setWindowState(Qt.WindowState.WindowFullScreen)
+        self._put(self.window, audience, Qt.WindowState.WindowFullScreen)
         if self.notes is not None:
-            self._put(self.notes, teacher)
+            self._put(self.notes, teacher, Qt.WindowState.WindowMaximized)
 
     def toggle_notes(self) -> None:
         """Shows or closes the notes, also where there is only one screen."""
@@ -249,7 +247,8 @@ class Presenter(QObject):
             notes.resize(720, 560)
             notes.show()
         else:
-            self._put(notes, screen)
+            notes.show()
+            self._put(notes, screen, Qt.WindowState.WindowMaximized)
         return notes
 
     def preview(self) -> QPixmap | None:
@@ -304,10 +303,14 @@ class Presenter(QObject):
         return (teacher, audience) if self._swapped else (audience, teacher)
 
     @staticmethod
-    def _put(window: QWidget, screen: QScreen) -> None:
+    def _put(window: QWidget, screen: QScreen, state: Qt.WindowState) -> None:
         window.setWindowState(Qt.WindowState.WindowNoState)
+        handle = window.windowHandle()
+        # A screen that stands in for another in a test has no window system behind it.
+        if handle is not None and isinstance(screen, QScreen):
+            handle.setScreen(screen)
         window.setGeometry(screen.availableGeometry())
-        window.showMaximized()
+        window.setWindowState(state)
 
     def _fit(self) -> None:
         """Type as large as it has to be on this screen."""

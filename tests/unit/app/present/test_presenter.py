@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
@@ -252,3 +257,63 @@ def test_that_a_system_without_a_way_to_stay_awake_is_left_alone(bus: str, monke
     awake.hold()
     assert not awake.held
     awake.release()
+
+
+TWO_SCREENS = """
+import json, sys
+from pathlib import Path
+from PySide6.QtCore import QEventLoop, QTimer
+from PySide6.QtWidgets import QApplication
+
+folder = Path(sys.argv[1])
+from gradsim.app import theme
+from gradsim.app.session import Session
+from gradsim.app.settings import Settings
+from gradsim.app.window import MainWindow
+
+def settle():
+    loop = QEventLoop()
+    QTimer.singleShot(400, loop.quit)
+    loop.exec()
+
+def places():
+    settle()
+    notes = window.presenter.notes
+    return [window.screen().name(), notes.screen().name() if notes is not None else ""]
+
+app = QApplication([])
+theme.install(app)
+window = MainWindow(Session(), Settings(folder / "settings.ini"), folder)
+window.resize(1000, 700)
+window.show()
+found = [places()]
+window.presenter.enter()
+found.append(places())
+window.presenter.swap()
+found.append(places())
+window.presenter.leave()
+found.append(places())
+found.append([window.width(), window.height()])
+print(json.dumps(found))
+window.close()
+"""
+
+
+def test_that_the_audience_gets_the_projector_and_the_teacher_the_own_screen(tmp_path: Path) -> None:
+    screens = [
+        {"name": "own", "x": 0, "y": 0, "width": 1280, "height": 800, "logicalDpi": 96, "dpr": 1},
+        {"name": "projector", "x": 1280, "y": 0, "width": 1024, "height": 768, "logicalDpi": 96, "dpr": 1},
+    ]
+    (tmp_path / "screens.json").write_text(json.dumps({"screens": screens}))
+    environment = os.environ | {"QT_QPA_PLATFORM": f"offscreen:configfile={tmp_path / 'screens.json'}"}
+    done = subprocess.run(
+        [sys.executable, "-c", TWO_SCREENS, str(tmp_path)], env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == [
+        ["own", ""],
+        ["projector", "own"],
+        ["own", "projector"],
+        ["own", ""],
+        [1000, 700],
+    ]
