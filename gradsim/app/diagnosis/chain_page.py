@@ -406,6 +406,8 @@ class ChainPage(QWidget):
             )
         if self.summary.text() != text:
             self.summary.setText(text)
+            # All of it where the panel is too low for it, as at 150 % on a small screen.
+            self.summary.setToolTip(text)
         notes = []
         if chain.path != "all":
             notes.append(tr("For the first row of the data."))
