@@ -187,8 +187,7 @@ def load(folder: str | os.PathLike[str]) -> Lesson:
 
 def _content(path: Path) -> Content:
     try:
-        with open(path, "rb") as opened:
-            data = opened.read(file.MAX_BYTES + 1)
+        data = file.beginning(path, file.MAX_BYTES + 1)
     except OSError as error:
         raise LessonError(
             [Fault(path.name, tr("can't be read: {reason}", reason=reason_of(error)), MISSING)]

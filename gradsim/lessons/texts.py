@@ -38,6 +38,7 @@ from pathlib import Path
 from gradsim.i18n import mark, reason_of, tr
 from gradsim.lessons.numbers import FORMATS
 from gradsim.lessons.questions import Checked
+from gradsim.model import file
 from gradsim.model.faults import FaultsError, near
 from gradsim.nn.spec import MISSING, Fault
 
@@ -154,8 +155,7 @@ def _prose(text: str) -> Iterator[str]:
 def load(path: Path) -> Texts:
     """Reads a file; raises :class:`TextsError` with every fault, each with its line."""
     try:
-        with open(path, "rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        data = file.beginning(path, MAX_BYTES + 1)
     except OSError as error:
         raise TextsError([Fault(path.name, tr("can't be read: {reason}", reason=reason_of(error)), MISSING)]) from error
     if len(data) > MAX_BYTES:

@@ -8,6 +8,7 @@ ever executed, and what a hostile one can cost is bounded before it is parsed. S
 from __future__ import annotations
 
 import dataclasses
+import errno
 import itertools
 import json
 import math
@@ -89,6 +90,18 @@ def load(path: str | os.PathLike[str]) -> Opened:
         raise FileError([Fault(tr(WHOLE), message, str(path))]) from error
     opened = loads(data)
     return dataclasses.replace(opened, experiment=_with_data_from(opened.experiment, path.parent))
+
+
+def beginning(path: Path, most: int) -> bytes:
+    """At most ``most`` bytes of a file.
+
+    Raises:
+        OSError: if it can't be read, or is no regular file.
+    """
+    with open(path, "rb", opener=_without_waiting) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, mark("must be a regular file"))
+        return file.read(most)
 
 
 def loads(data: bytes | str) -> Opened:

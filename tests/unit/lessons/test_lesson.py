@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -297,6 +298,16 @@ def test_that_faults_of_all_files_are_told_at_once(tmp_path: Path) -> None:
         lessons.load(made)
     places = {fault.path.split(",")[0] for fault in error.value.faults}
     assert {"en.md", "zh_CN.md"} <= places
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.parametrize("name", ["lesson.json", "en.md"])
+def test_that_a_pipe_in_the_place_of_a_file_is_told_and_not_waited_for(tmp_path: Path, name: str) -> None:
+    made = folder(tmp_path)
+    (made / name).unlink()
+    os.mkfifo(made / name)
+    with pytest.raises(LessonError, match=f"{name}: can't be read: must be a regular file"):
+        lessons.load(made)
 
 
 def test_that_a_folder_without_a_lesson_is_told(tmp_path: Path) -> None:
