@@ -2,7 +2,7 @@
 
 How a view uses it::
 
-    lesson = lessons.bundled("vanishing")         # or lessons.everything(); raises LessonError with all faults
+    lesson = lessons.bundled("vanishing")         # or lessons.everything(), lessons.own(); LessonError has all faults
     for step in lesson.steps:
         text = lesson.text(step)                  # words in the language in use: StepText, Markdown
         step.view                                 # quantity, focus, page, selection, mark, zoom, cursor: set these
