@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pyqtgraph as pg
-from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QTransform
+from PySide6.QtCore import QEvent, QObject, QPointF, QRectF, Qt, Signal
+from PySide6.QtGui import QColor, QFontMetricsF, QMouseEvent, QPainter, QTransform
 from PySide6.QtWidgets import QGraphicsItem
 
 from gradsim.app import theme
@@ -33,6 +33,36 @@ class Outline:
     """Whether it is the first one of its finding: that one has the badge."""
 
 
+class _Clicks(QObject):
+    """Clicks on the badges, before the heatmap takes them for clicks on its cells."""
+
+    def __init__(self, outlines: Outlines) -> None:
+        super().__init__(outlines.heatmap)
+        self.outlines = outlines
+        self._on_badge = False
+        outlines.heatmap.viewport().installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        outlines = self.outlines
+        if not isinstance(event, QMouseEvent) or not outlines.isVisible():
+            return False
+        seen = outlines.badge_at(event.position())
+        if event.type() == QEvent.Type.MouseMove:
+            if (seen is not None) != self._on_badge:
+                self._on_badge = seen is not None
+                view = outlines.heatmap.viewport()
+                if self._on_badge:
+                    view.setCursor(Qt.CursorShape.PointingHandCursor)
+                else:
+                    view.unsetCursor()
+            return False
+        if seen is None or event.button() != Qt.MouseButton.LeftButton:
+            return False
+        if event.type() == QEvent.Type.MouseButtonRelease:
+            outlines.clicked.emit(seen.key)
+        return True
+
+
 class Outlines(pg.GraphicsObject):
     """Lies over the cells of a heatmap.
 
@@ -41,9 +71,14 @@ class Outlines(pg.GraphicsObject):
         watching: What is found, and which finding is looked at. A note is drawn only while it is looked at.
     """
 
+    clicked = Signal(str)
+    """The badge of a finding was clicked: its key."""
+
     def __init__(self, heatmap: Heatmap, watching: Watching) -> None:
         super().__init__()
         self.heatmap, self.watching = heatmap, watching
+        self._badges: list[tuple[Seen, QRectF]] = []
+        self._clicks = _Clicks(self)
         self.setZValue(5)
         # The cells below it are renewed with every frame, findings four times a second.
         self.setCacheMode(QGraphicsItem.CacheMode.DeviceCoordinateCache)
@@ -101,8 +136,14 @@ class Outlines(pg.GraphicsObject):
         cut = rect.intersected(view.adjusted(-4, -4, 4, 4))
         return cut if cut.width() > 0 and cut.height() > 0 and rect.intersects(view) else None
 
+    def badge_at(self, position: QPointF) -> Seen | None:
+        """The finding whose badge lies at a pixel of the heatmap's viewport."""
+        place = position - self.heatmap.area().topLeft()
+        return next((seen for seen, box in self._badges if box.contains(place)), None)
+
     def paint(self, painter: QPainter, *_: Any) -> None:
         outlines = self.shown()
+        self._badges = []
         if not outlines:
             return
         heatmap, look = self.heatmap, theme.current()
@@ -160,6 +201,7 @@ class Outlines(pg.GraphicsObject):
             if box.bottom() > heatmap.room():
                 box.moveBottom(heatmap.room() - gap)
             taken.append(QRectF(box))
+            self._badges.append((outline.seen, QRectF(box)))
             colour = QColor(severity_colour(finding.severity))
             chosen = outline.seen == selected
             painter.setPen(pen(colour, theme.line_width(0.9)))

@@ -45,6 +45,7 @@ class Diagnosis(QObject):
     ) -> None:
         super().__init__(parent)
         self.session, self.stage, self.column, self.settings = session, stage, cards, settings
+        self._show_page = show_page
         self.watching = Watching(session, stage.axis, self)
         self.remedying = Remedying(session, self.watching, self)
         self.theory = Theory(session, self)
@@ -52,6 +53,7 @@ class Diagnosis(QObject):
         self.findings = FindingsPage(session, self.watching, self.remedying, self.theory)
         self.cures = CuresPage(session, self.watching, self.remedying)
         self.chain = ChainPage(session)
+        self.outlines.clicked.connect(self._show_finding)
         self.findings.cures_wanted.connect(lambda: show_page(self.cures))
         for page in (self.findings, self.cures):
             page.trials_wanted.connect(self.try_cures)
@@ -75,6 +77,10 @@ class Diagnosis(QObject):
             tr("Every cure with what it changes and why; one click each, or several together"),
         )
         yield self.chain, tr("Chain rule"), tr("The product from the loss down to the selected layer, factor by factor")
+
+    def _show_finding(self, key: str) -> None:
+        self._show_page(self.findings)
+        self.findings.choose(key)
 
     # What is drawn on the pictures
 

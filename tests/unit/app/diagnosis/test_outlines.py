@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from PySide6.QtCore import QPointF, Qt
 from pytestqt.qtbot import QtBot
 
 from gradsim.app import theme
@@ -55,3 +56,19 @@ def test_that_an_outline_lies_around_its_rows_and_steps(open_window: OpenWindow,
     assert rect.bottom() == pytest.approx(max(span[0] + span[1] for span in spans if span) - heatmap.top())
     heatmap.axis.show(70, 90)
     assert window.diagnosis.outlines.rect(Place(2, 4, 20, 60)) is None
+
+
+def test_that_a_click_on_a_badge_shows_its_finding(open_window: OpenWindow, qtbot: QtBot) -> None:
+    window = open_window(fading())
+    train(window, qtbot, 300)
+    window.side.show_page(window.inspector)
+    outlines, heatmap = window.diagnosis.outlines, window.stage.heatmap
+    painted(heatmap)
+    spots = [QPointF(x, y) for y in range(0, heatmap.height(), 3) for x in range(0, heatmap.width(), 3)]
+    spot = next(one for one in spots if (seen := outlines.badge_at(one)) is not None and seen.key == "vanishing/0")
+    qtbot.mouseClick(heatmap.viewport(), Qt.MouseButton.LeftButton, pos=spot.toPoint())
+    selected = window.diagnosis.watching.selected
+    assert selected is not None and selected.key == "vanishing/0"
+    assert window.diagnosis.findings.isVisible()
+    # The heatmap did not take it for a click on a cell.
+    assert window.session.state.cursor is None
