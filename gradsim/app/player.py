@@ -14,6 +14,7 @@ from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
 from gradsim.app.state import ViewState
 from gradsim.data import DataError
+from gradsim.diagnose.evidence import context
 from gradsim.engine import runner as running
 from gradsim.engine.runner import Phase, Runner, Status
 from gradsim.engine.trainer import Trainer
@@ -119,6 +120,11 @@ class Watched(QObject):
     def experiment(self) -> Experiment:
         """The experiment that is run."""
         raise NotImplementedError
+
+    @property
+    def context(self) -> dict[str, Any] | None:
+        """What a diagnosis asks of the experiment, as it is now; None if nobody knows."""
+        return context(self.experiment)
 
     @property
     def has_accuracy(self) -> bool:

@@ -13,7 +13,6 @@ from gradsim.app.background import Background, Breathe
 from gradsim.app.see.axis import TimeAxis
 from gradsim.app.session import Session
 from gradsim.diagnose import Finding, Live, diagnose
-from gradsim.diagnose.evidence import context
 from gradsim.diagnose.findings import SEVERITIES
 from gradsim.model.change import Change
 from gradsim.telemetry.recorder import Position
@@ -136,7 +135,8 @@ class Watching(QObject):
         self._timer.timeout.connect(self.renew)
         session.slow_tick.connect(self.renew)
         session.recorder_changed.connect(self._restart)
-        session.document_changed.connect(self._on_change)
+        if isinstance(session, Session):
+            session.document_changed.connect(self._on_change)
         self._restart()
 
     @property
@@ -215,7 +215,7 @@ class Watching(QObject):
             return
         self._seen, self._moving = position, moving
         self._next = time.perf_counter() + INTERVAL
-        live.now = context(self.session.experiment)
+        live.now = self.session.context
 
         def work(breathe: Breathe) -> tuple[Looked, Sequence[Finding], float]:
             started = time.thread_time()

@@ -264,6 +264,11 @@ class Viewed(Watched):
         return self._experiment
 
     @property
+    def context(self) -> dict[str, Any] | None:
+        """What the recording itself says."""
+        return None if self.recorder is None else self.recorder.experiment
+
+    @property
     def has_accuracy(self) -> bool:
         """Whether one was recorded."""
         return self._accurate
