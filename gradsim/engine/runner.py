@@ -557,7 +557,8 @@ class Runner:
 
     def _emit(self, event: Event) -> None:
         self._events.append(event)
-        if not self._told:
+        # Whoever closes does not wait, and may be gone by now.
+        if not self._told and not self._closing:
             self._told = True
             self._notify()
 

@@ -541,3 +541,18 @@ def test_that_the_moment_before_the_first_step_can_be_asked_for(watched: Watched
     step, weights = watched.next(Answer).value
     assert step == 0
     assert all(map(np.array_equal, weights, given))
+
+
+def test_that_nobody_is_told_of_anything_after_closing() -> None:
+    told: list[bool] = []
+    for delay in (0.0, 0.001, 0.005, 0.02):
+        made: list[Runner] = []
+        runner = Runner(lambda made=made: told.append(made[0]._closing))
+        made.append(runner)
+        runner.prepare(small(), play=True)
+        runner.step(5)
+        time.sleep(delay)
+        runner.close(0.0)
+        runner._thread.join(SECONDS)
+        assert not runner._thread.is_alive()
+    assert not any(told)
