@@ -355,7 +355,7 @@ class LessonPanel(QWidget):
                 widget.deleteLater()
         checked, look = taken.checked, theme.current()
         self.score.setText(taken.score.sentence if taken.score is not None else "")
-        if taken.score is None and checked is not None and step.question is not None:
+        if taken.score is None and checked is not None and step.question is not None and not self._presenting:
             self.score.setText(tr("You made no prediction."))
         self.score.setVisible(bool(self.score.text()))
         if checked is None:

@@ -240,3 +240,57 @@ def test_that_layers_are_coloured_with_keys(open_window: OpenWindow, qtbot: QtBo
     qtbot.keyClick(strips, Qt.Key.Key_1)
     assert window.lessons.lecture.taken.answer == {top: "healthy", strips.names[-2]: "vanishing"}
     assert f"{top}: healthy" in strips.accessibleDescription()
+
+
+def step_with(kind: str) -> tuple[Lesson, int]:
+    """A bundled lesson and its first step that draws something."""
+    return next(
+        (lesson, number)
+        for lesson in lessons.everything()
+        for number, step in enumerate(lesson.steps)
+        if getattr(step, kind) is not None
+    )
+
+
+def test_that_a_loss_surface_is_drawn_and_the_ways_grow_on_it(open_window: OpenWindow, qtbot: QtBot) -> None:
+    window = open_window()
+    lesson, number = step_with("surface")
+    lecture, board = window.lessons.lecture, window.lessons.board
+    lecture.open(lesson, number)
+    assert board.isVisible() and board.geometry().contains(board.parentWidget().rect().center())
+    start = board.grab().toImage()
+    parts: list[float] = []
+    lecture.moved.connect(lambda: parts.append(lecture.part))
+    lecture.run()
+    measured(window, qtbot)
+    assert parts == sorted(parts) and parts[-1] == 1.0
+    assert board.grab().toImage() != start
+    lecture.leave()
+    assert not board.isVisible()
+
+
+def test_that_activations_are_drawn_with_their_slopes(open_window: OpenWindow) -> None:
+    window = open_window()
+    lesson, number = step_with("functions")
+    window.lessons.lecture.open(lesson, number)
+    board = window.lessons.board
+    step = lesson.steps[number]
+    assert board.isVisible() and step.functions is not None
+    for curve in step.functions.curves(3):
+        assert curve.label in board.accessibleDescription()
+    shown = board.grab().toImage()
+    colours = {shown.pixelColor(x, y).name() for x in range(0, shown.width(), 3) for y in range(0, shown.height(), 3)}
+    assert len(colours) > len(step.functions.activations)
+
+
+def test_that_reused_layers_are_pretrained_before_the_run(open_window: OpenWindow, qtbot: QtBot) -> None:
+    window = open_window()
+    lesson = lessons.bundled("pretrained")
+    number = next(n for n, step in enumerate(lesson.steps) if any(run.reuse is not None for run in step.runs))
+    window.lessons.lecture.open(lesson, number)
+    window.lessons.lecture.run()
+    assert window.lessons.panel.message.text()
+    measured(window, qtbot)
+    taken = window.lessons.lecture.taken
+    assert taken.checked is not None and taken.checked.holds, [v.sentence for v in taken.checked.verdicts]
+    assert not window.lessons.panel.message.text()
