@@ -22,7 +22,7 @@ from gradsim.app.files import name_filter
 from gradsim.app.player import Player
 from gradsim.app.session import Session
 from gradsim.diagnose import remedies
-from gradsim.diagnose.twins import MOST
+from gradsim.diagnose.twins import BATCHES, MOST
 from gradsim.engine.trainer import Trainer
 from gradsim.exchange.pretrained import from_scratch
 from gradsim.i18n import tr
@@ -99,6 +99,19 @@ class Comparing(QObject):
                 self._fail(tr("{letter}, “{title}”, can't be trained: {why}", letter=letter, title=member.title,
                               why=faults[0].message))  # fmt: skip
                 return False
+        same = (*BATCHES, "dtype")
+        if moment is not None and any(
+            getattr(member.experiment, field) != getattr(moment.experiment, field)
+            for member in members
+            for field in same
+        ):
+            self._fail(
+                tr(
+                    "A fork sees the batches of the original: data, batch size, seed, order and number format "
+                    "must stay."
+                )
+            )
+            return False
         if self.comparison is None:
             self._resume = self.session.playing
             self.session.pause()

@@ -315,6 +315,22 @@ def test_that_a_fork_can_be_edited_by_hand_first(qtbot: QtBot, open_window: Open
     assert all(map(np.array_equal, weights.snapshot().arrays, comparison.moment.snapshot.arrays))
 
 
+def test_that_a_fork_with_other_batches_is_refused_and_can_be_mended(qtbot: QtBot, open_window: OpenWindow) -> None:
+    window = open_window()
+    trained(qtbot, window, 10)
+    window.comparing.fork_by_hand(5)
+    qtbot.waitUntil(lambda: window.comparing.pending is not None, timeout=WAIT)
+    window.session.edit(edits.set_field, "", "batch_size", 8)
+    with qtbot.waitSignal(window.session.failed) as failed:
+        window.comparing.again()
+    assert failed.args is not None and "batch size" in failed.args[0]
+    assert window.comparing.comparison is None
+    window.session.edit(edits.set_field, "", "batch_size", 32)
+    window.session.edit(edits.set_field, "", "optimizer.learning_rate", 0.5)
+    window.comparing.again()
+    assert compared(qtbot, window).moment is not None
+
+
 def test_that_a_twin_that_is_edited_takes_its_place_again(qtbot: QtBot, open_window: OpenWindow) -> None:
     window = open_window()
     window.comparing.duplicate()
