@@ -53,6 +53,7 @@ class LessonRoom(QObject):
         self.talk.setParent(self)
         self._step: object = None
         self._before: list[int] | None = None
+        self._page_before = 0
         self._shown = False
         window.files.before_leaving = self.leave
         for widget in (window.left, window.stage, window.across):
@@ -148,11 +149,12 @@ class LessonRoom(QObject):
         sizes = window.across.sizes()
         if on:
             window.side.show()
-            self._before = sizes
+            self._before, self._page_before = sizes, window.side.current
             lacking = max(0, theme.px(WIDTH) - sizes[2])
             window.across.setSizes([sizes[0], max(1, sizes[1] - lacking), sizes[2] + lacking])
         elif self._before is not None:
             window.across.setSizes(self._before)
+            window.side.show_page(self._page_before)
             self._before = None
 
     def _show_page(self, page: str) -> None:

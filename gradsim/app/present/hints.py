@@ -173,6 +173,9 @@ class Hints(QObject):
         self._follow.setInterval(FOLLOW_MS)
         self._follow.timeout.connect(self._place)
         window.installEventFilter(self)
+        # Nothing of this is for an audience, and a lesson has its own words.
+        window.presenter.changed.connect(lambda: self.end() if window.presenter.on else None)
+        window.lessons.lecture.changed.connect(self.end)
 
     @property
     def on(self) -> bool:

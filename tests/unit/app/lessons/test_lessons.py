@@ -116,6 +116,8 @@ def test_that_leaving_a_lesson_and_coming_back_loses_nothing(
     session.runner.step(5)
     qtbot.waitUntil(lambda: session.status.step == 5, timeout=WAIT)
     own, before = session.experiment, session.at(4)["loss"][0]
+    window.side.show_page(window.side.titles().index("Run"))
+    sizes = window.across.sizes()
     window.lessons.open(vanishing)
     window.lessons.panel.prediction.strips.answers = {"dense": "vanishing"}
     lecture.answer({"dense": "vanishing"})
@@ -128,6 +130,7 @@ def test_that_leaving_a_lesson_and_coming_back_loses_nothing(
     lecture.go(1)
     window.lessons.leave()
     assert session.experiment is own
+    assert window.side.titles()[window.side.current] == "Run" and window.across.sizes() == sizes
     assert session.document.dirty and session.document.undo_names
     qtbot.waitUntil(lambda: session.status.step == 5 and session.status.state == "paused", timeout=WAIT)
     assert session.at(4)["loss"][0] == before

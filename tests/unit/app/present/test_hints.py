@@ -74,3 +74,11 @@ def test_that_a_hint_stays_in_the_window_when_it_is_resized(open_window: OpenWin
         qtbot.wait(20)
         callout = window.hints.callout
         assert callout is not None and window.rect().contains(callout.geometry())
+
+
+def test_that_an_audience_sees_no_hints(open_window: OpenWindow) -> None:
+    window = open_window()
+    window.hints.begin()
+    window.presenter.enter()
+    assert not window.hints.on
+    window.presenter.leave()
