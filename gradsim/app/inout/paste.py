@@ -40,6 +40,8 @@ from gradsim.nn.spec import MISSING, Fault
 READ_MS = 250
 """After the last key: nobody wants to be told of a fault in the middle of a word."""
 SHOWN_LAYERS = 400
+WHOLE = ("Sequential", "Model(", "Module", "class_name", ".add(")
+"""What tells code of a whole model from that of some layers."""
 
 _HINTS = ("import ", "from ", "keras", "nn.", "torch", "model", "layers.", "Dense(", "optimizer")
 
@@ -251,6 +253,10 @@ class PasteCode(QDialog):
         self.replace.setEnabled(able)
         self.new.setEnabled(able)
         self.insert.setEnabled(able and layers)
+        # A layer by itself is meant for the stack that is there, a model for the place of it.
+        whole = self.code.toPlainText()
+        self.insert.setDefault(able and layers and not any(word in whole for word in WHOLE))
+        self.replace.setDefault(not self.insert.isDefault())
 
     def _made_layers(self) -> tuple[Layer, ...]:
         """The layers that the code makes; none if it keeps those of the experiment."""

@@ -96,6 +96,7 @@ class ViewWindow(QMainWindow):
     def __init__(self, path: Path, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("gradsim-view")
+        self.others: list[ViewWindow] = []
         self.viewed = Viewed(path, self)
         space = RowSpace(self)
         space.set_layout(RowLayout((), 0.0, upwards=True))
@@ -188,7 +189,8 @@ class ViewWindow(QMainWindow):
             other = ViewWindow(Path(name))
             other.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
             other.show()
-            self.others = [*getattr(self, "others", []), other]
+            self.others.append(other)
+            other.destroyed.connect(lambda: self.others.remove(other))
 
     def toggle_full_screen(self) -> None:
         """Uses the whole screen, or not."""

@@ -60,7 +60,7 @@ def test_that_pasted_code_becomes_the_experiment_as_one_step(dialog: PasteCode, 
     before = session.experiment
     dialog.code.setPlainText(MODEL)
     read(qtbot, dialog)
-    assert dialog.replace.isEnabled()
+    assert dialog.replace.isEnabled() and dialog.replace.isDefault()
     dialog.replace.click()
     assert [layer.identifier for layer in session.experiment.layers] == ["Flatten", "Dense", "Dense"]
     assert session.experiment.optimizer.clipvalue == 1.0
@@ -96,6 +96,7 @@ def test_that_a_single_layer_can_be_put_behind_the_selection(dialog: PasteCode, 
     count = len(session.experiment.layers)
     dialog.code.setPlainText(LAYER)
     read(qtbot, dialog)
+    assert dialog.insert.isDefault() and not dialog.replace.isDefault()
     dialog.insert.click()
     assert len(session.experiment.layers) == count + 1
     added = session.experiment.layers[1]
