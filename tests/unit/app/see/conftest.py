@@ -52,6 +52,10 @@ class FakeSession(QObject):
     def experiment(self) -> Experiment:
         return Experiment() if self.trainer is None else self.trainer.experiment
 
+    @property
+    def has_accuracy(self) -> bool:
+        return self.experiment.data.signature().task != "regression"
+
     def rows(self) -> tuple[Layer, ...]:
         return () if self.recorder is None else self.recorder.layers
 
