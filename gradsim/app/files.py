@@ -22,6 +22,7 @@ from gradsim.engine import saved
 from gradsim.engine.saved import SavedRun
 from gradsim.i18n import tr
 from gradsim.model import container, edits, file
+from gradsim.model.document import Kept
 from gradsim.model.experiment import Experiment
 from gradsim.model.faults import FaultsError
 
@@ -95,6 +96,7 @@ class Files(QObject):
         ask_unsaved: Asks what to do with unsaved changes; a dialog by default.
         before_leaving: Called first: puts back what only gave its place to something else for a while.
         others: Takes files that are no experiments.
+        own: The user's experiment, also while something else has its place for a while.
         failed: A sentence for the user.
     """
 
@@ -107,6 +109,7 @@ class Files(QObject):
         self.window = parent
         self.ask_unsaved: Callable[[str], Answer] = self._question
         self.before_leaving: Callable[[], object] = lambda: None
+        self.own: Callable[[], Kept] = session.document.keep
         self.others: Others | None = None
         self._autosaved: Experiment | None = None
         self._timer = QTimer(self)
@@ -326,15 +329,15 @@ class Files(QObject):
 
     def autosave(self) -> None:
         """Keeps unsaved changes for the case of a crash; what can't be kept is no reason to disturb anybody."""
-        document = self.session.document
-        if not document.dirty:
+        own = self.own()
+        if not own.dirty:
             self.forget_autosave()
-        elif document.experiment is not self._autosaved:
-            state: dict[str, Any] = {"original": str(document.path.absolute()) if document.path is not None else ""}
+        elif own.experiment is not self._autosaved:
+            state: dict[str, Any] = {"original": str(own.path.absolute()) if own.path is not None else ""}
             with contextlib.suppress(FaultsError, OSError):
                 self.folder.mkdir(parents=True, exist_ok=True)
-                file.save(self.autosave_path, document.experiment, {"view": self.session.view(), "state": state})
-                self._autosaved = document.experiment
+                file.save(self.autosave_path, own.experiment, {"view": self.session.view(), "state": state})
+                self._autosaved = own.experiment
 
     def forget_autosave(self) -> None:
         """There is nothing to recover any more."""

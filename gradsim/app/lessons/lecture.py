@@ -176,6 +176,11 @@ class Lecture(QObject):
         return self.taken.answer if isinstance(self.taken.answer, Mapping) else None
 
     @property
+    def own(self) -> Kept | None:
+        """The user's own experiment while a lesson has its place."""
+        return None if self._own is None else self._own.kept
+
+    @property
     def running(self) -> int | None:
         """Which run of the step is being trained, from 0."""
         return self._running

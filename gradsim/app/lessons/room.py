@@ -21,6 +21,7 @@ from gradsim.app.see.directions import Directions
 from gradsim.app.see.inside import Inside
 from gradsim.i18n import tr
 from gradsim.lessons import Lesson, LessonError
+from gradsim.model.document import Kept
 
 if TYPE_CHECKING:
     from gradsim.app.window import MainWindow
@@ -56,6 +57,7 @@ class LessonRoom(QObject):
         self._page_before = 0
         self._shown = False
         window.files.before_leaving = self.leave
+        window.files.own = self._own
         for widget in (window.left, window.stage, window.across):
             widget.installEventFilter(self)
         window.across.splitterMoved.connect(lambda *_: self._lie())
@@ -101,6 +103,9 @@ class LessonRoom(QObject):
             menu.insertAction(before, action)
         line = menu.insertSeparator(before)
         line.setProperty("lesson", True)
+
+    def _own(self) -> Kept:
+        return self.lecture.own or self.window.session.document.keep()
 
     def _open(self, lesson: Lesson, *_: object) -> None:
         self.open(lesson)

@@ -14,7 +14,7 @@ from gradsim.app.lessons.predictions import Choosing, Colouring, Estimating
 from gradsim.app.lessons.small import SmallCurves, SmallHeatmap
 from gradsim.app.window import MainWindow
 from gradsim.lessons import Lesson
-from gradsim.model import edits
+from gradsim.model import edits, file
 
 WAIT = 60_000
 OpenWindow = Callable[..., MainWindow]
@@ -297,3 +297,15 @@ def test_that_reused_layers_are_pretrained_before_the_run(open_window: OpenWindo
     taken = window.lessons.lecture.taken
     assert taken.checked is not None and taken.checked.holds, [v.sentence for v in taken.checked.verdicts]
     assert not window.lessons.panel.message.text()
+
+
+def test_that_unsaved_changes_stay_kept_for_a_crash_while_a_lesson_is_open(
+    open_window: OpenWindow, vanishing: Lesson
+) -> None:
+    window = open_window()
+    window.session.edit(edits.set_field, "", "batch_size", 7)
+    window.lessons.open(vanishing)
+    window.files.autosave()
+    window.files.autosave()
+    kept = file.load(window.files.autosave_path)
+    assert kept.experiment.batch_size == 7
