@@ -121,6 +121,15 @@ class Source:
     validated: bool
 
 
+def start_notes(experiment: Experiment, weights: Sequence[Array] | None) -> tuple[str, ...]:
+    """What a script without weights starts from otherwise than the experiment."""
+    if weights is not None or not experiment.pretrained:
+        return ()
+    return (
+        tr("the script draws its weights; to start from {file}, export the weights too", file=experiment.pretrained),
+    )
+
+
 def source_of(experiment: Experiment, data: DataFrom, name: str, weights: Sequence[Array] | None) -> Source:
     """Data from gradsim itself, or from the file beside the script."""
     dataset = dataset_of(experiment)

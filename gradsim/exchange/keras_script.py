@@ -15,6 +15,7 @@ from gradsim.exchange.exporting import (
     docstring,
     number,
     source_of,
+    start_notes,
 )
 from gradsim.exchange.results import Array
 from gradsim.i18n import tr
@@ -84,7 +85,9 @@ def export(
     if source.validated:
         arguments.append("validation_data=(x_val, y_val)")
     lines += [f"history = model.fit(x_train, y_train, {', '.join(arguments)})"]
-    return Exported("\n".join(lines) + "\n", source.arrays, arrays_name, tuple(writer.notes))
+    return Exported(
+        "\n".join(lines) + "\n", source.arrays, arrays_name, (*start_notes(experiment, weights), *writer.notes)
+    )
 
 
 def _sorted_imports(imports: list[str]) -> list[str]:

@@ -18,6 +18,7 @@ from gradsim.exchange.exporting import (
     docstring,
     number,
     source_of,
+    start_notes,
 )
 from gradsim.exchange.results import Array
 from gradsim.i18n import tr
@@ -200,7 +201,9 @@ def export(
     if weights is not None:
         lines.append(f'load(model, (arrays[f"weight_{{i}}"] for i in range({len(weights)})))')
     lines += ["", *made, f"criterion = {criterion}", "", *training(epochs, source.validated)]
-    return Exported("\n".join(lines) + "\n", source.arrays, arrays_name, tuple(writer.notes))
+    return Exported(
+        "\n".join(lines) + "\n", source.arrays, arrays_name, (*start_notes(experiment, weights), *writer.notes)
+    )
 
 
 class _Writer:

@@ -134,6 +134,7 @@ class ExportCode(QDialog):
         self.same_weights.setToolTip(
             tr("The script starts from the weights that the experiment starts from here; they go into a file beside it")
         )
+        self.same_weights.setChecked(bool(experiment.pretrained))
         self.with_data = QCheckBox(tr("Data in the file beside it"), self)
         self.with_data.setToolTip(tr("The data go along, so that the script runs where gradsim is not installed"))
         self.view = CodeView(self)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from gradsim import api
-from gradsim.exchange import pretrained
+from gradsim.exchange import keras_script, pretrained, torch_script
 from gradsim.exchange.results import ImportFault
 from gradsim.exchange.start import initial_weights, start_of
 from gradsim.model import Experiment, bundled, file
@@ -120,3 +121,13 @@ def test_that_the_bundled_case_learns_faster_than_from_scratch_and_slower_when_f
     for experiment in (reused, scratch, frozen):
         losses.append(api.Experiment.of(experiment).run(epochs=5).validation.val_loss[-1])
     assert losses[0] < losses[1] < losses[2]
+
+
+@pytest.mark.parametrize("writer", [keras_script, torch_script])
+def test_that_a_script_without_the_trained_weights_says_so(recorded: Path, writer: Any) -> None:
+    experiment = named(recorded, 1)
+    said = writer.export(experiment)
+    assert any("first.npz" in note for note in said.notes)
+    with_them = writer.export(experiment, weights=start_of(experiment), arrays_name="own.npz")
+    assert not any("first.npz" in note for note in with_them.notes)
+    assert not any("draws its weights" in note for note in writer.export(SECOND).notes)
