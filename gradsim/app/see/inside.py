@@ -10,7 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFontMetricsF, QImage, QMouseEvent, QPainter, QPaintEvent
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QToolTip, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QScrollArea,
+    QSizePolicy,
+    QToolButton,
+    QToolTip,
+    QVBoxLayout,
+    QWidget,
+)
 
 from gradsim.app import theme
 from gradsim.app.see import words
@@ -365,9 +375,21 @@ class Inside(QWidget):
         whole.setContentsMargins(theme.px(8), theme.px(6), theme.px(8), theme.px(6))
         whole.setSpacing(theme.px(6))
         whole.addLayout(head)
+        # A lesson leaves a page little height: what can't be made smaller is scrolled to.
+        pictures = QWidget(self)
+        column = QVBoxLayout(pictures)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(theme.px(6))
         for strip in (self.gradients, self.weights, self.activations):
-            whole.addWidget(strip, 1)
-        whole.addWidget(self.matrix, 2)
+            column.addWidget(strip, 1)
+        column.addWidget(self.matrix, 2)
+        scroll = QScrollArea(self)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setWidgetResizable(True)
+        scroll.setWidget(pictures)
+        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        whole.addWidget(scroll, 1)
         self.asking = Asking(session, self, "inside", self._question, self._answered)
         session.recorder_changed.connect(self._restart)
         session.state.selection_changed.connect(lambda _: self._selected())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -142,3 +143,12 @@ def test_that_a_sample_is_small_and_spread_over_all_columns() -> None:
     assert found is not None
     assert len(found) <= 8192
     assert len(np.unique(found)) == 100
+
+
+def test_that_pictures_are_scrolled_to_where_a_page_is_low(session: FakeSession, view: Inside) -> None:
+    session.train(sigmoid_stack(4), 10)
+    show(view, 320, 180)
+    parts = [view.gradients, view.weights, view.activations, view.matrix]
+    for above, below in itertools.pairwise(parts):
+        assert above.geometry().bottom() < below.geometry().top()
+    assert all(part.height() >= part.minimumHeight() for part in parts)
