@@ -1,5 +1,7 @@
 #!/bin/sh
-# Makes everything that is handed out on Debian and Ubuntu: sh packaging/build.sh
+# Makes everything that is handed out on Debian and Ubuntu: sh packaging/build.sh [--tree]
+#
+# --tree ends when the folder has passed its self-test.
 #
 #   dist/gradsim/                  the program as a folder, with its licences and versions inside
 #   dist/gradsim_VERSION_ARCH.deb
@@ -25,9 +27,16 @@ if [ -z "$given" ]; then
 fi
 # PyInstaller leaves out what it does not find, and says so nowhere but in its log.
 need_libraries || die "Qt needs the system packages named above, or the bundle would lack them"
-for tool in strip dpkg-deb xz; do
-    command -v "$tool" >/dev/null 2>&1 || die "$tool is missing: apt-get install binutils dpkg xz-utils"
+for tool in strip xz; do
+    command -v "$tool" >/dev/null 2>&1 || { has_apt && apt_install binutils xz-utils; } || die "$tool is missing"
 done
+command -v dpkg-deb >/dev/null 2>&1 || die "dpkg-deb is missing: this script builds on Debian and Ubuntu"
+# Debian keeps Python's own library, which goes into the tree, in a package of its own.
+library=$("$venv_python" -c 'import sysconfig; print(sysconfig.get_config_var("INSTSONAME"))')
+if ! "$venv_python" -c "import ctypes; ctypes.CDLL('$library')" 2>/dev/null; then
+    { has_apt && apt_install "lib$("$venv_python" -c 'import sys; print("python%d.%d" % sys.version_info[:2])')"; } ||
+        die "Python's own library $library is missing"
+fi
 
 version=$("$venv_python" -c 'import gradsim; print(gradsim.__version__)')
 arch=$(dpkg --print-architecture)
@@ -47,6 +56,7 @@ find dist/gradsim/_internal -type f -name '*.so*' ! -path '*.libs/*' -exec strip
 "$venv_python" packaging/make_licences.py dist/gradsim
 say "checking the tree"
 dist/gradsim/gradsim --selftest
+[ "${1:-}" != --tree ] || exit 0
 
 say "the .deb"
 root=build/deb

@@ -1,8 +1,9 @@
 #!/bin/sh
 # Installs a .deb in a fresh Debian and uses it there: sh packaging/check_deb.sh NEW.deb [PICTURE.png]
 #
-# Needs root, debootstrap, Xvfb, xwd, xdotool and, for the picture, ImageMagick. ROOT=/path names a minimal Debian that
-# is there already and is changed; otherwise one is made and deleted. MIRROR is Debian's.
+# Needs root, debootstrap, Xvfb, xdotool and, for the pictures, ImageMagick: PICTURE.png is the window as it starts,
+# PICTURE-opened.png the one with a file that was opened by its type. ROOT=/path names a minimal Debian that is there
+# already and is changed; otherwise one is made and deleted. MIRROR is Debian's.
 set -eu
 setup_root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P)
 . "$setup_root/packaging/setup.sh"
@@ -65,11 +66,13 @@ say "the self-test: without a home, from another directory, as a user without ri
 inside sh -c 'cd /usr && exec setpriv --reuid=65534 --regid=65534 --clear-groups env HOME=/nowhere gradsim --selftest'
 windowed gradsim doctor
 
-say "a lesson is trained"
-inside gradsim run vanishing-sigmoid --steps 50 | tail -n 4
+say "a lesson is trained, and says what this machine shows"
+inside gradsim lesson vanishing
+inside sh -c 'cd /root && gradsim render vanishing-sigmoid --steps 20 -o run.gif && gradsim handout descent -o lesson.pdf'
+grep -q '^%PDF' "$root/root/lesson.pdf" || die "the handout is no PDF"
 
 say "started by its desktop entry"
-inside apt-get install -y -qq --no-install-recommends libglib2.0-bin shared-mime-info desktop-file-utils man-db >"$work/apt.log" 2>&1
+inside apt-get install -y -qq --no-install-recommends libglib2.0-bin shared-mime-info desktop-file-utils man-db appstream >"$work/apt.log" 2>&1
 windowed gio launch /usr/share/applications/gradsim.desktop >"$work/gio.log" 2>&1 &
 window_of 60 gradsim >/dev/null || { cat "$work/gio.log" >&2; die "no window came up"; }
 sleep 6
@@ -81,8 +84,25 @@ inside cp /usr/lib/gradsim/_internal/gradsim/_resources/experiments/small-xor.gr
 inside gio info -a standard::content-type /root/mine.gradsim | grep -q application/x-gradsim || die "the type is not known"
 windowed gio open /root/mine.gradsim >/dev/null 2>&1 &
 window_of 60 mine.gradsim >/dev/null || die "the file was not opened"
+sleep 6
+[ -z "$picture" ] || DISPLAY=$display import -window root "${picture%.png}-opened.png"
 close_program
 inside man -w gradsim >/dev/null
+
+say "a software centre finds it, with pictures that are there"
+inside appstreamcli refresh-cache --force >/dev/null
+inside appstreamcli dump org.gradsim.gradsim > "$work/component"
+grep -q '<project_license>MIT' "$work/component" || die "the catalogue hides the rest of the metainfo"
+pictures=$(sed -n 's|.*file://\(/[^<]*\)<.*|\1|p' "$work/component")
+[ -n "$pictures" ] || die "there are no screenshots"
+for shown in $pictures; do [ -s "$root$shown" ] || die "is missing: $shown"; done
+
+say "nothing was written but below the user's own folders"
+written=$(inside find / -xdev -newer /tmp/new.deb -type f \( -path '*gradsim*' -o -path '/root/*' \) \
+    ! -path '/root/.cache/gradsim/*' ! -path '/root/.config/gradsim/*' ! -path '/root/.local/state/gradsim/*' \
+    ! -path '/proc/*' ! -path '/var/*' ! -path '/usr/*' ! -path '/root/run.gif' ! -path '/root/lesson.pdf' \
+    ! -path '/root/mine.gradsim' ! -path '/root/.cache/fontconfig/*' ! -path '/root/.cache/mesa_shader_cache/*')
+[ -z "$written" ] || die "was written: $written"
 
 say "upgraded over an older version"
 mkdir "$work/old"
