@@ -66,6 +66,11 @@ say "the self-test: without a home, from another directory, as a user without ri
 inside sh -c 'cd /usr && exec setpriv --reuid=65534 --regid=65534 --clear-groups env HOME=/nowhere gradsim --selftest'
 windowed gradsim doctor
 
+say "the window opens without a home"
+windowed setpriv --reuid=65534 --regid=65534 --clear-groups env HOME=/nowhere gradsim >"$work/window.log" 2>&1 &
+window_of 60 gradsim >/dev/null || { cat "$work/window.log" >&2; die "no window came up"; }
+close_program
+
 say "a lesson is trained, and says what this machine shows"
 inside gradsim lesson vanishing
 inside sh -c 'cd /root && gradsim render vanishing-sigmoid --steps 20 -o run.gif && gradsim handout descent -o lesson.pdf'

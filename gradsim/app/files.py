@@ -306,7 +306,7 @@ class Files(QObject):
 
     def recent(self) -> list[Path]:
         """The files opened or saved last that still exist."""
-        return [path for name in self.settings.recent if (path := Path(name)).is_file()]
+        return [path for name in self.settings.recent if os.path.isfile(path := Path(name))]
 
     def _remember(self, path: Path) -> None:
         self.settings.add_recent(path)
@@ -348,7 +348,12 @@ class Files(QObject):
     def leftovers(self) -> list[Leftover]:
         """What windows that ended without closing have left, the latest first."""
         found = []
-        for path in self.folder.glob(f"autosave-*{file.SUFFIX}"):
+        try:
+            paths = list(self.folder.glob(f"autosave-*{file.SUFFIX}"))
+        except OSError:
+            # It may not be looked into.
+            return []
+        for path in paths:
             if _running(path):
                 continue
             try:

@@ -31,12 +31,15 @@ def state_folder() -> Path:
 class Settings:
     """Typed access to the file; a value that can't be read is the default.
 
+    Where the file can't be written, what is set is forgotten at the end.
+
     Args:
         path: The file.
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self._store = QSettings(str(path), QSettings.Format.IniFormat)
 

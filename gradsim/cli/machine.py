@@ -118,7 +118,7 @@ def _folders() -> Iterator[Line]:
 
 def _unwritable(path: Path) -> str:
     """Why nothing can be written there, or ""; makes nothing that stays."""
-    place = next((folder for folder in (path, *path.parents) if folder.exists()), path)
+    place = next((folder for folder in (path, *path.parents) if os.path.exists(folder)), path)
     try:
         with tempfile.TemporaryFile(dir=place):
             return ""

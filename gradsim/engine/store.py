@@ -138,7 +138,8 @@ def mark_complete(name: str) -> None:
 
 def is_complete(name: str) -> bool:
     """True if everything of this name has been kept."""
-    return any((folder / f"{name}.complete").is_file() for folder in folders())
+    # Not Path.is_file, which raises where a folder may not even be looked into.
+    return any(os.path.isfile(folder / f"{name}.complete") for folder in folders())
 
 
 def load(key: str) -> int | None:

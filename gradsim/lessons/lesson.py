@@ -139,9 +139,12 @@ def _folders() -> list[tuple[int, str, Path]]:
 
 
 def _in(root: Path) -> list[tuple[int, str, Path]]:
-    if not root.is_dir():
+    try:
+        folders = list(root.iterdir())
+    except OSError:
+        # There is none, or it may not be looked into.
         return []
-    return sorted((*_split(path.name), path) for path in root.iterdir() if (path / STRUCTURE).is_file())
+    return sorted((*_split(path.name), path) for path in folders if os.path.isfile(path / STRUCTURE))
 
 
 def _split(folder: str) -> tuple[int, str]:

@@ -76,3 +76,10 @@ def test_that_an_unknown_theme_is_that_of_the_system(settings: Settings) -> None
     settings.set("view/theme", "neon")
     settings.apply_theme()
     assert theme.choice() == "system"
+
+
+def test_that_without_a_place_to_write_settings_hold_until_the_end(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    settings = Settings(tmp_path / "file" / "folder" / "gradsim.ini")
+    settings.set("view/theme", "dark")
+    assert settings.get("view/theme", "light") == "dark"
