@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 SECONDS = 300.0
@@ -34,6 +35,9 @@ class Picture:
         row: The row whose layer is selected, or None.
         show: The quantity on the heatmap.
         slow: The phase of slow motion that is shown, or "".
+        compare: Keys of the cures that it is compared with.
+        lesson: Name of a lesson and number of its step, from 0, whose result is shown instead of the experiment.
+        language: What the window speaks.
     """
 
     name: str
@@ -45,10 +49,13 @@ class Picture:
     row: int | None = None
     show: str = "delta_rms"
     slow: str = ""
+    compare: tuple[str, ...] = ()
+    lesson: tuple[str, int] | None = None
+    language: str = "en"
 
 
 PICTURES = (
-    Picture("vanishing-light", "vanishing-sigmoid", row=1),
+    Picture("vanishing-light", "vanishing-sigmoid", page="Findings", row=1),
     Picture("vanishing-dark", "vanishing-sigmoid", "dark", page="Inside", row=3),
     Picture("vanishing-projector", "vanishing-sigmoid", "projector", page="Run"),
     Picture("exploding-light", "exploding-avalanche", page="Both ways"),
@@ -60,6 +67,10 @@ PICTURES = (
     Picture("vanishing-large", "vanishing-sigmoid", size=(1920, 1080), page="Inside", row=2),
     Picture("exploding-large-dark", "exploding-deep-relu", "dark", (1920, 1080), page="Run"),
     Picture("healthy-large-projector", "lecture-selu", "projector", (1920, 1080), page="Both ways", steps=300),
+    Picture("compare-light", "vanishing-sigmoid", steps=300, compare=("bn-before",)),
+    Picture("lesson-light", "vanishing-sigmoid", lesson=("vanishing", 0)),
+    Picture("lesson-chinese", "vanishing-sigmoid", lesson=("batches", 2), language="zh_CN"),
+    Picture("findings-large-dark", "vanishing-sigmoid", "dark", (1920, 1080), page="Findings"),
     Picture("residual-large", "residual-blocks", size=(1920, 1080), row=4),
 )
 
@@ -107,61 +118,105 @@ def wait(milliseconds: int) -> None:
     loop.exec()
 
 
+def until(true: Callable[[], object], what: str) -> None:
+    """Waits for something; ends the program if it does not come."""
+    deadline = time.monotonic() + SECONDS
+    while not true():
+        if time.monotonic() > deadline:
+            sys.exit(f"{what}: did not come within {SECONDS:g} s")
+        wait(20)
+
+
 def take(pictures: list[Picture], folder: Path) -> None:
     """Opens one window after the other and saves what it shows."""
     sys.path.insert(0, str(ROOT))
     from PySide6.QtWidgets import QApplication
 
-    from gradsim.app import theme
+    from gradsim.app import language, theme
     from gradsim.app.collector import Collector
     from gradsim.app.session import Session
     from gradsim.app.settings import Settings
     from gradsim.app.window import MainWindow
     from gradsim.model import bundled
 
-    def until(true: Callable[[], object], what: str) -> None:
-        deadline = time.monotonic() + SECONDS
-        while not true():
-            if time.monotonic() > deadline:
-                sys.exit(f"{what}: did not come within {SECONDS:g} s")
-            wait(20)
-
     application = QApplication([])
     theme.install(application)
     collector = Collector()
     for picture in pictures:
         theme.set_choice(picture.theme)  # type: ignore[arg-type]
+        language.use(picture.language)
         with tempfile.TemporaryDirectory() as own:
             session = Session(bundled.load(picture.experiment))
             window = MainWindow(session, Settings(Path(own) / "settings.ini"), Path(own))
+            window.files.ask_unsaved = lambda _: "discard"
             window.resize(*picture.size)
             window.show()
             session.start()
             until(lambda session=session: session.recorder is not None, f"{picture.name}: the run")
-            session.runner.step(picture.steps)
-            until(
-                lambda session=session, picture=picture: (
-                    session.status.state != "playing"
-                    and (session.status.step >= picture.steps or session.status.state == "diverged")
-                ),
-                f"{picture.name}: {picture.steps} steps",
-            )
-            session.state.set_quantity(picture.show)
-            window.side.show_page(window.side.titles().index(picture.page))
-            if picture.row is not None:
-                session.select_row(picture.row)
-            if picture.slow:
-                session.set_slow_motion(True)
-                while session.phase is None or session.phase.name != picture.slow:
-                    before = session.phase
-                    session.step_once()
-                    until(lambda session=session, before=before: session.phase is not before, "a phase")
+            if picture.lesson is not None:
+                show_lesson(window, *picture.lesson)
+            elif picture.compare:
+                show_comparison(window, picture)
+            else:
+                show_run(window, picture)
             wait(1500)
             window.grab().save(str(folder / f"{picture.name}.png"))
             window.close()
             window.deleteLater()
             wait(50)
     collector.stop()
+
+
+def train(player: Any, picture: Picture) -> None:
+    """Does the steps of a picture; what diverges pauses before."""
+    player.runner.step(picture.steps)
+    until(
+        lambda: (
+            player.status.state != "playing"
+            and (player.status.step >= picture.steps or player.status.state == "diverged")
+        ),
+        f"{picture.name}: {picture.steps} steps",
+    )
+
+
+def show_run(window: Any, picture: Picture) -> None:
+    """One experiment, trained, with a page of the side panel."""
+    session = window.session
+    train(session, picture)
+    session.state.set_quantity(picture.show)
+    # The button of the findings tells how many there are.
+    titles = [title.partition(" (")[0] for title in window.side.titles()]
+    window.side.show_page(titles.index(picture.page))
+    if picture.row is not None:
+        session.select_row(picture.row)
+    if picture.slow:
+        session.set_slow_motion(True)
+        while session.phase is None or session.phase.name != picture.slow:
+            before = session.phase
+            session.step_once()
+            until(lambda before=before: session.phase is not before, "a phase")
+
+
+def show_comparison(window: Any, picture: Picture) -> None:
+    """The experiment beside itself with cures."""
+    comparing = window.comparing
+    comparing.with_cures(picture.compare)
+    player = comparing.player
+    until(lambda: player.recorder is not None, f"{picture.name}: the twins")
+    player.pause()
+    until(lambda: player.status.state != "playing", f"{picture.name}: a pause")
+    train(player, dataclasses.replace(picture, steps=max(1, picture.steps - player.status.step)))
+
+
+def show_lesson(window: Any, name: str, step: int) -> None:
+    """The result of a step of a lesson."""
+    from gradsim.app.lessons.lecture import Lecture
+
+    lecture = Lecture.of(window.session)
+    lecture.open(next(lesson for lesson in lecture.lessons if lesson.name == name), step)
+    wait(1000)
+    lecture.run()
+    until(lambda: lecture.phase == "result", f"{name}: the result")
 
 
 if __name__ == "__main__":
