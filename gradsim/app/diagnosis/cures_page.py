@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QMouseEvent, QPalette
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
@@ -27,6 +27,18 @@ class _Row:
     fits: QLabel
     changes: QLabel
     why: QLabel
+
+
+class _Narrow(QPushButton):
+    """As wide as its words; the style would make it as wide as any button."""
+
+    def sizeHint(self) -> QSize:
+        hint = super().sizeHint()
+        hint.setWidth(self.fontMetrics().horizontalAdvance(self.text()) + theme.px(20))
+        return hint
+
+    def minimumSizeHint(self) -> QSize:
+        return self.sizeHint()
 
 
 class _Title(QLabel):
@@ -123,10 +135,8 @@ class CuresPage(Panel):
         tick.setToolTip(tr("Chooses it, to be applied together with others; of one group only one"))
         tick.setAccessibleDescription(f"{tr(remedy.changes)} {tr(remedy.why)}")
         tick.toggled.connect(lambda on, key=key: self.remedying.tick(key, on))
-        apply = QPushButton(tr("Apply"), inside)
+        apply = _Narrow(tr("Apply"), inside)
         apply.setFont(theme.font("small"))
-        # The style would make it as wide as any button.
-        apply.setFixedWidth(apply.fontMetrics().horizontalAdvance(apply.text()) + theme.px(20))
         apply.setAutoDefault(False)
         apply.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         apply.setToolTip(tr("{changes} Undo takes it back.", changes=tr(remedy.changes)))
