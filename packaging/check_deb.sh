@@ -66,6 +66,19 @@ say "the self-test: without a home, from another directory, as a user without ri
 inside sh -c 'cd /usr && exec setpriv --reuid=65534 --regid=65534 --clear-groups env HOME=/nowhere gradsim --selftest'
 windowed gradsim doctor
 
+say "a library that is missing is named, with what to type"
+for hidden in libEGL.so.1:libegl1 libdbus-1.so.3:libdbus-1-3; do
+    library=$(find "$root/usr/lib" "$root/lib/" -name "${hidden%:*}" | head -n 1)
+    mv "$library" "$library.hidden"
+    ! windowed gradsim doctor > "$work/doctor" || die "the doctor misses nothing without ${hidden%:*}"
+    ! windowed gradsim > "$work/window" 2>&1 || die "the window opened without ${hidden%:*}"
+    mv "$library.hidden" "$library"
+    for said in "$work/doctor" "$work/window"; do
+        grep -q "apt-get install.* ${hidden#*:}" "$said" || { cat "$said"; die "${hidden#*:} is not named"; }
+        ! grep Traceback "$said" || exit 1
+    done
+done
+
 say "the window opens without a home"
 windowed setpriv --reuid=65534 --regid=65534 --clear-groups env HOME=/nowhere gradsim >"$work/window.log" 2>&1 &
 window_of 60 gradsim >/dev/null || { cat "$work/window.log" >&2; die "no window came up"; }
