@@ -39,6 +39,31 @@ def test_that_every_script_is_what_a_plain_shell_reads(name: str) -> None:
     assert subprocess.run(["sh", "-n", str(PACKAGING / name)], capture_output=True).stderr == b""
 
 
+WORKFLOW_LINTERS = {
+    "zizmor": ["--offline", "--no-progress", "--config", str(ROOT / ".github" / "zizmor.yml")],
+    "actionlint": [],
+}
+
+
+@pytest.mark.parametrize("tool", WORKFLOW_LINTERS)
+def test_that_linters_of_workflows_have_nothing_to_say(tool: str) -> None:
+    beside = shutil.which(tool, path=str(Path(sys.executable).parent))
+    found = beside or shutil.which(tool)
+    if found is None:
+        pytest.skip(f"needs {tool}")
+    files = map(str, (ROOT / ".github" / "workflows").glob("*.yml"))
+    done = subprocess.run([found, *WORKFLOW_LINTERS[tool], *files], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_that_the_workflow_uploads_what_its_jobs_make() -> None:
+    text = (ROOT / ".github" / "workflows" / "installers.yml").read_text(encoding="utf-8")
+    for system, made in (("linux", "dist/*.deb"), ("windows", "dist/*-setup.exe"), ("macos", "dist/*.dmg")):
+        job = re.split(rf"^  {system}:$", text, flags=re.MULTILINE)[1]
+        job = re.split(r"^  \w+:$", job, flags=re.MULTILINE)[0]
+        assert "--selftest" in job and made in job.partition("upload-artifact")[2]
+
+
 def test_that_a_double_click_on_an_experiment_opens_it() -> None:
     kind = ElementTree.parse(LINUX / "gradsim.mime.xml").getroot()[0]
     globs = [child.get("pattern") for child in kind if child.tag.endswith("glob")]
