@@ -16,9 +16,9 @@ import numpy as np
 
 import gradsim
 from gradsim import i18n, resources
+from gradsim.cli import codes
 from gradsim.i18n import mark, tr
 
-FAILED = 1
 DTYPES = ("float32", "float64")
 TOLERANCE = {"float32": 1e-5, "float64": 1e-11}
 """How far a training of a few steps may lie from the golden numbers, as a share of them. In double precision what is
@@ -69,7 +69,7 @@ def check_installation() -> int:
         click.echo(tr("{n} FAILED ({seconds:.1f} s)", n=broken, seconds=seconds))
     else:
         click.echo(tr("all checks passed ({seconds:.1f} s)", seconds=seconds))
-    return FAILED if broken else 0
+    return codes.FAILED if broken else 0
 
 
 IN_QT = (

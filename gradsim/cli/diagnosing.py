@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gradsim.cli.main import EXIT_INTERRUPTED, cli
+from gradsim.cli import codes
+from gradsim.cli.main import cli
 from gradsim.i18n import mark, reason_of, tr
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def diagnose_experiment(source: str, steps: int, settings: Sequence[str], *, as_
             return output.refuse(source, [Fault("--set", tr("a recording can't be changed"), settings[0])])
         recording = _recording(source)
         if recording is None:
-            return output.BAD_INPUT
+            return codes.BAD_INPUT
     else:
         from gradsim import api
         from gradsim.cli.opening import opened
@@ -105,7 +106,7 @@ def diagnose_experiment(source: str, steps: int, settings: Sequence[str], *, as_
         experiment = found
         recording = api.train(found, steps).recording
         if not len(recording):
-            return EXIT_INTERRUPTED
+            return codes.INTERRUPTED
     findings = diagnose(recording)
     if as_json:
         click.echo(json.dumps(_content(recording, findings), ensure_ascii=False, indent=2))
@@ -225,7 +226,7 @@ def cure_experiment(
             interrupted = True
     if not results:
         sys.stderr.write(tr("gradsim: interrupted before the first trial ended") + "\n")
-        return EXIT_INTERRUPTED
+        return codes.INTERRUPTED
     ranked = cures.ranked(results)
     _print_ranks(tr(experiment.name) or source, ranked, len(chosen), steps)
     best = ranked[0]
@@ -238,7 +239,7 @@ def cure_experiment(
             )
         message = tr("gradsim: {file} written: {cure}", file=path, cure=best.candidate.title)
         sys.stderr.write(message + "\n")
-    return EXIT_INTERRUPTED if interrupted else 0
+    return codes.INTERRUPTED if interrupted else 0
 
 
 @contextlib.contextmanager
@@ -347,7 +348,7 @@ def compare_experiments(sources: Sequence[str], steps: int) -> int:
     except KeyboardInterrupt:
         interrupted = True
     _print_twins(console, twins, names)
-    return EXIT_INTERRUPTED if interrupted else 0
+    return codes.INTERRUPTED if interrupted else 0
 
 
 def _print_differences(console: Console, twins: Any, number: int) -> None:
@@ -404,7 +405,7 @@ def _compare_recordings(first: str, second: str) -> int:
 
     a, b = _recording(first), _recording(second)
     if a is None or b is None:
-        return output.BAD_INPUT
+        return codes.BAD_INPUT
     console = output.console()
     found = a.compare(b)
     if not found:

@@ -14,10 +14,8 @@ import click
 
 import gradsim
 from gradsim import i18n
+from gradsim.cli import codes
 from gradsim.i18n import reason_of, tr
-
-EXIT_INTERRUPTED = 130
-"""What shells say of a program that Ctrl-C ended."""
 
 
 class Group(click.Group):
@@ -70,14 +68,14 @@ def _app() -> Any:
         click.echo(
             tr("gradsim: there is no display for the window; the commands work without one: gradsim --help"), err=True
         )
-        sys.exit(1)
+        sys.exit(codes.FAILED)
     try:
         # By name, because the window lies above the commands: without Qt they work all the same.
         return importlib.import_module("gradsim.app")
     except ImportError as error:
         click.echo(tr("gradsim: the window can't be opened: {reason}", reason=error), err=True)
         click.echo(tr("The commands work without it: gradsim --help"), err=True)
-        sys.exit(1)
+        sys.exit(codes.FAILED)
 
 
 @cli.command()
@@ -89,7 +87,7 @@ def view(recording: Path) -> None:
     """
     if recording.suffix != ".npz" and not recording.is_dir():
         click.echo(tr("gradsim: {file}: must be a recording (.npz) or a folder of them", file=recording), err=True)
-        sys.exit(2)
+        sys.exit(codes.BAD_INPUT)
     sys.exit(_app().view(str(recording)))
 
 
@@ -167,17 +165,17 @@ def run(
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write it to a file instead.")
 def schema(output: Path | None) -> None:
     """Print the JSON Schema of .gradsim files."""
-    from gradsim.model import file
+    from gradsim import replacing
     from gradsim.model import schema as published
 
     if output is None:
         click.echo(published.text(), nl=False)
         return
     try:
-        file.write_atomically(output, published.text().encode("utf-8"))
+        replacing.write(output, published.text().encode("utf-8"))
     except OSError as error:
         click.echo(tr("gradsim: {file} can't be written: {reason}", file=output, reason=reason_of(error)), err=True)
-        sys.exit(2)
+        sys.exit(codes.BAD_INPUT)
 
 
 @cli.command()
@@ -219,7 +217,7 @@ def main(arguments: list[str] | None = None) -> None:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        sys.exit(EXIT_INTERRUPTED)
+        sys.exit(codes.INTERRUPTED)
     except BrokenPipeError:
         # Whoever read has read enough. Python would complain once more when it closes the pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

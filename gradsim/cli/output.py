@@ -10,12 +10,11 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
+from gradsim.cli import codes
 from gradsim.i18n import tr, tr_n
 from gradsim.model.faults import SHOWN
 from gradsim.nn.spec import Fault
 from gradsim.telemetry import MARKS, State, colour
-
-BAD_INPUT = 2
 
 PIPE_WIDTH = 120
 """Columns of a table that goes to a file or another program."""
@@ -37,7 +36,7 @@ def refuse(what: str, faults: Sequence[Fault]) -> int:
     if len(faults) > SHOWN:
         lines.append("  " + tr("... and {n} more", n=len(faults) - SHOWN))
     sys.stderr.write("\n".join(lines) + "\n")
-    return BAD_INPUT
+    return codes.BAD_INPUT
 
 
 def table(*columns: tuple[str, str]) -> Table:

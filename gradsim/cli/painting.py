@@ -15,8 +15,7 @@ from typing import Any
 import click
 
 from gradsim import api, i18n
-from gradsim.cli import output
-from gradsim.cli.main import EXIT_INTERRUPTED
+from gradsim.cli import codes, output
 from gradsim.cli.opening import opened
 from gradsim.cli.rendering import LOOKS, VIEWS
 from gradsim.cli.running import DEFAULT_STEPS, compile_kernels, progress_bar, writing_faults
@@ -84,7 +83,7 @@ def render_picture(
         return output.refuse(source, faults)
     headless = _headless()
     if headless is None:
-        return 1
+        return codes.FAILED
     if recording is None:
         screen = output.console(stderr=True)
         shown = progress and screen.is_terminal
@@ -93,7 +92,7 @@ def render_picture(
             ended = api.train(api.Experiment.of(experiment), total if step is None else step + 1, callback=callback)
         if ended.interrupted:
             sys.stderr.write("gradsim: " + tr("interrupted; no picture was written") + "\n")
-            return EXIT_INTERRUPTED
+            return codes.INTERRUPTED
         recording = ended.recording
     last = recording.stop - recording.every if step is None else step
     wanted = _steps(recording.start, last, frames or DEFAULT_FRAMES) if moving else (last,)
@@ -106,7 +105,7 @@ def render_picture(
     except ValueError as error:
         return output.refuse(source, [Fault("--output", str(error), str(path))])
     except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
+        return codes.INTERRUPTED
     sys.stderr.write("gradsim: " + tr("{path} written", path=path) + "\n")
     return 0
 
@@ -245,7 +244,7 @@ def make_handout(source: str, path: Path, *, teacher: bool, language: str | None
         return output.refuse(source, faults)
     headless = _headless()
     if headless is None:
-        return 1
+        return codes.FAILED
     if language is not None:
         i18n.set_language(language)
     dtypes = {run.resolved.dtype for step in lesson.steps for run in step.runs}
@@ -258,6 +257,6 @@ def make_handout(source: str, path: Path, *, teacher: bool, language: str | None
         message = tr("can't be written: {reason}", reason=error.strerror or str(error))
         return output.refuse(source, [Fault("--output", message, str(path))])
     except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
+        return codes.INTERRUPTED
     sys.stderr.write("gradsim: " + tr("{path} written", path=path) + "\n")
     return 0

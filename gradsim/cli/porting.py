@@ -113,16 +113,16 @@ def export_experiment(
 def _write(
     experiment: Experiment, form: str, output: Path | None, epochs: int, *, weights: bool, with_data: bool
 ) -> int:
+    from gradsim import replacing
     from gradsim.exchange import drawing, keras_config, keras_script, torch_script
     from gradsim.exchange.start import initial_weights
-    from gradsim.model import file
 
     if form in ("json", "svg"):
         text = keras_config.dumps(experiment) if form == "json" else drawing.export(experiment)
         if output is None:
             click.echo(text, nl=False)
         else:
-            file.write_atomically(output, text.encode())
+            replacing.write(output, text.encode())
             click.echo(tr("gradsim: {file} written", file=output), err=True)
         return 0
     writer = keras_script if form == "keras" else torch_script

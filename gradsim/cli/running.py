@@ -18,8 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from gradsim import api
-from gradsim.cli import output
-from gradsim.cli.main import EXIT_INTERRUPTED
+from gradsim.cli import codes, output
 from gradsim.cli.opening import opened
 from gradsim.i18n import mark, reason_of, tr
 from gradsim.nn.spec import Fault
@@ -60,7 +59,7 @@ def run_experiment(
     recording = ended.recording
     if not len(recording):
         sys.stderr.write(tr("gradsim: interrupted before the first step; nothing was recorded") + "\n")
-        return EXIT_INTERRUPTED
+        return codes.INTERRUPTED
     _report(output.console(), tr(experiment.name) or source, recording, seconds)
     if ended.interrupted:
         message = tr("gradsim: interrupted after {n} steps; what was recorded is kept", n=recording.stop)
@@ -71,7 +70,7 @@ def run_experiment(
         except OSError as error:
             return output.refuse(source, [_unwritable(path, error)])
         sys.stderr.write(tr("gradsim: {file} written", file=path) + "\n")
-    return EXIT_INTERRUPTED if ended.interrupted else 0
+    return codes.INTERRUPTED if ended.interrupted else 0
 
 
 def writing_faults(path: Path, suffixes: Sequence[str] = SUFFIXES) -> list[Fault]:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gradsim.cli.main import EXIT_INTERRUPTED, cli
+from gradsim.cli import codes
+from gradsim.cli.main import cli
 from gradsim.i18n import mark, tr
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def play_lesson(source: str, seed: int | None, key: str | None) -> int:
                     wrong += holds is False
     except KeyboardInterrupt:
         sys.stderr.write(tr("gradsim: interrupted") + "\n")
-        return EXIT_INTERRUPTED
+        return codes.INTERRUPTED
     console.print()
     seconds = time.perf_counter() - started
     if wrong:

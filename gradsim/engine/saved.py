@@ -25,6 +25,7 @@ from gradsim.model.experiment import Experiment
 from gradsim.model.faults import FaultsError
 from gradsim.nn.optimizers import Optimizer
 from gradsim.nn.spec import MISSING, Fault, to_json
+from gradsim.replacing import replacing
 from gradsim.telemetry import files
 from gradsim.telemetry.recorder import Recorder, Rest
 from gradsim.telemetry.recording import Recording
@@ -139,7 +140,7 @@ def save(path: str | os.PathLike[str], experiment: Experiment, run: SavedRun, ex
             files.save(run.recording, recording)
             with open(state, "wb") as stream:
                 files.write_members(stream, members)
-            with files.replacing(os.path.realpath(target)) as stream:
+            with replacing(target) as stream:
                 parts = ((container.RECORDING, recording), (container.STATE, state))
                 container.write(stream, ((container.EXPERIMENT, text.encode()), *parts))
     except OSError as error:

@@ -12,11 +12,11 @@ from typing import Any, Literal
 import numpy as np
 
 from gradsim import data as datasets
+from gradsim import replacing
 from gradsim.exchange.results import Array
 from gradsim.i18n import tr
 from gradsim.model import Experiment
 from gradsim.model.faults import FaultsError
-from gradsim.model.file import write_atomically
 from gradsim.nn import layers as nn_layers
 from gradsim.nn.layers import Layer
 from gradsim.nn.spec import MISSING, Fault, to_json
@@ -58,10 +58,10 @@ class Exported:
         written = []
         if self.arrays:
             beside = path.with_name(self.arrays_name)
-            with open(beside, "wb") as file:
+            with replacing.replacing(beside) as file:
                 np.savez_compressed(file, **self.arrays)  # type: ignore[arg-type]
             written.append(beside)
-        write_atomically(path, self.text.encode())
+        replacing.write(path, self.text.encode())
         return [path, *written]
 
 

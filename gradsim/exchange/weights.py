@@ -24,6 +24,7 @@ from gradsim.i18n import reason_of, tr
 from gradsim.model import file
 from gradsim.model.stack import MAX_PARAMETERS, Stack
 from gradsim.nn.spec import MISSING, Fault
+from gradsim.replacing import replacing
 from gradsim.telemetry import Recording, RecordingFileError
 
 MAX_FILE_BYTES = 2 * 2**30
@@ -321,11 +322,11 @@ def _short(name: str) -> str:
 
 
 def save(path: str | os.PathLike[str], stack: Stack, weights: Sequence[Array]) -> None:
-    """Writes weights to an ``.npz`` file that :func:`read` and NumPy can read.
+    """Writes weights to an ``.npz`` file that :func:`read` and NumPy can read, whole or not at all.
 
     Raises:
         OSError: if it can't be written.
     """
     names = (f"{placed.index:04d}.{placed.name}.{weight.role}" for placed, weight in stack.weights())
-    with open(path, "wb") as stream:
+    with replacing(path) as stream:
         np.savez(stream, **dict(zip(names, weights, strict=True)))  # type: ignore[arg-type]

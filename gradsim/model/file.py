@@ -15,7 +15,6 @@ import math
 import os
 import re
 import stat
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -24,6 +23,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
+from gradsim import replacing
 from gradsim.i18n import mark, reason_of, tr
 from gradsim.model import container, migrations
 from gradsim.model.experiment import Experiment
@@ -243,40 +243,10 @@ def save(path: str | os.PathLike[str], experiment: Experiment, extensions: Mappi
     path = Path(path)
     text = dumps(beside(experiment, path.parent), extensions)
     try:
-        write_atomically(path, text.encode("utf-8"))
+        replacing.write(path, text.encode("utf-8"))
     except OSError as error:
         message = tr("can't be written: {reason}", reason=reason_of(error))
         raise FileError([Fault(tr(WHOLE), message, str(path))]) from error
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Replaces a file's content in one go; a link stays a link, permissions stay.
-
-    Raises:
-        OSError: and nothing has changed.
-    """
-    target = Path(os.path.realpath(path))
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:100]}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            mode = stat.S_IMODE(target.stat().st_mode)
-        except FileNotFoundError:
-            mode = 0o666 & ~_umask()
-        os.chmod(name, mode)
-        os.replace(name, target)
-    except BaseException:
-        os.unlink(name)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _without_waiting(path: str, flags: int) -> int:

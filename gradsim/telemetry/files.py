@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import struct
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -26,6 +25,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from gradsim.i18n import tr
+from gradsim.replacing import replacing
 from gradsim.telemetry import quantities as q
 from gradsim.telemetry.recording import STEP_COUNTS, FirstNonfinite, Layer, Recording
 
@@ -49,32 +49,6 @@ class RecordingFileError(ValueError):
             tr("{place}: allowed is {allowed}; received {value}", place=where, allowed=allowed, value=received)
         )
         self.member, self.allowed, self.received = member, allowed, received
-
-
-@contextmanager
-def replacing(path: str | Path) -> Iterator[IO[bytes]]:
-    """A new file beside ``path`` that takes its place when the block ends well, and vanishes when it does
-    not."""
-    target = Path(path)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        # mkstemp makes files that nobody else may read; a saved file gets the usual rights, or those it
-        # had.
-        os.chmod(name, target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask())
-        os.replace(name, target)
-    except BaseException:
-        os.unlink(name)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _derived() -> list[str]:

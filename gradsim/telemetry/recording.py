@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradsim.i18n import mark, tr
+from gradsim.replacing import replacing
 from gradsim.telemetry import quantities as q
 from gradsim.telemetry.classes import State, state
 from gradsim.telemetry.columns import Columns, Pool, grid
@@ -491,9 +492,7 @@ class Recording:
 
     def to_csv(self, path: str | Path) -> None:
         """Write one line per row and layer, whole or not at all. See :meth:`csv_lines` for the columns."""
-        from gradsim.telemetry import files  # it makes recordings, so it imports this module
-
-        with files.replacing(path) as stream:
+        with replacing(path) as stream:
             text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
             csv.writer(text).writerows(self.csv_lines())
             text.flush()

@@ -13,12 +13,12 @@ import subprocess
 import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from gradsim import replacing
 from gradsim.i18n import mark, tr
 
 Frame = NDArray[np.uint8]
@@ -100,7 +100,7 @@ def write(
         OSError: if the file can't be written.
         AnimationError: if ffmpeg can't do it.
     """
-    with _beside(Path(path)) as temporary:
+    with replacing.beside(path) as temporary:
         if form == "mp4":
             _film(temporary, frames, rate, between)
             return
@@ -116,24 +116,6 @@ def write(
                 begin.save(stream, "PNG", compress_level=6, **options)
             else:
                 begin.save(stream, "GIF", optimize=False, disposal=1, **options)
-
-
-@contextlib.contextmanager
-def _beside(path: Path) -> Iterator[str]:
-    """A new file in the same folder, that takes the place of ``path`` in the end or vanishes."""
-    target = Path(os.path.realpath(path))
-    handle, name = tempfile.mkstemp(prefix=f".{target.name[:80]}.", suffix=".tmp", dir=target.parent)
-    os.close(handle)
-    try:
-        yield name
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(name, target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~mask)
-        os.replace(name, target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise
 
 
 class _Packed:

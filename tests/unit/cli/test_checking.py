@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from gradsim import i18n, lessons, resources
-from gradsim.cli import checking
+from gradsim.cli import checking, codes
 from gradsim.engine import kernels, store
 from gradsim.nn import activations, losses, optimizers, regularizers
 
@@ -78,7 +78,7 @@ def test_that_a_check_that_fails_is_named_and_the_others_still_run(
 
     checks = [("first", broken), ("second", astray), ("third", skipped), ("fourth", lambda: "fine")]
     monkeypatch.setattr(checking, "_checks", lambda: iter(checks))
-    assert checking.check_installation() == checking.FAILED
+    assert checking.check_installation() == codes.FAILED
     lines = capsys.readouterr().out.splitlines()
     assert lines[:4] == [
         "FAILED  first: the reason",
