@@ -84,6 +84,8 @@ def chip_text(view: FieldView, value: Any, *, compact: bool = False) -> str:
     if view.name == "count":
         return f"\u00d7 {said}"
     if view.type == "int":
+        if view.name == "units" and not compact:
+            return tr_n("{n} unit", "{n} units", value)
         return said if compact else tr("{value} {field}", value=said, field=tr(view.title).lower())
     if view.type == "float":
         return f"{tr(view.title).lower()} {said}"
@@ -283,43 +285,36 @@ class Faces:
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawRoundedRect(body.adjusted(2, 2, -2, -2), theme.px(3), theme.px(3))
         compact = self.is_low(item)
-        face = self.face(item)
-        name, right = self.texts(item, compact=compact)
+        name, name_rect, right, right_rect = self.first_line(item)
         painter.setFont(theme.font("small" if compact else "normal", bold=True))
         painter.setPen(QColor(used.muted if off else used.text))
-        line = self.title_rect(item)
         fold = self.fold_rect(item)
         if fold is not None:
             self._paint_fold(painter, fold, item.uid in self.unfolded)
-        right_width = 0.0
-        if right and not compact:
-            small = theme.font("small", fixed=True)
-            right_width = min(QFontMetricsF(small).horizontalAdvance(right) + theme.px(6), line.width() * 0.6)
-        marks = self.mark_rect(item)
-        name_rect = QRectF(line)
-        end = face.right() - theme.px(6) - (marks.width() + theme.px(2) if marks else 0) - right_width
-        name_rect.setRight(min(name_rect.right(), end) if compact else end)
         metrics = QFontMetricsF(painter.font())
-        said = metrics.elidedText(name, Qt.TextElideMode.ElideMiddle, name_rect.width())
-        painter.drawText(name_rect, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, said)
+        painter.drawText(name_rect, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, name)
         if off:
             middle = name_rect.center().y()
             painter.drawLine(
-                QPointF(name_rect.left(), middle), QPointF(name_rect.left() + metrics.horizontalAdvance(said), middle)
+                QPointF(name_rect.left(), middle), QPointF(name_rect.left() + metrics.horizontalAdvance(name), middle)
             )
         painter.setPen(QColor(used.muted))
-        if right_width:
+        if right:
             painter.setFont(theme.font("small", fixed=True))
-            place = QRectF(end, line.top(), right_width, line.height())
-            painter.drawText(place, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight, right)
+            painter.drawText(right_rect, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight, right)
+        marks = self.mark_rect(item)
         for chip in self.chips(item):
             self._paint_chip(painter, chip, faded=off)
-        value = self.value_text(item)
         where = self.value_rect(item)
-        if value and where is not None:
+        if where is not None:
             painter.setFont(theme.font("small", fixed=True))
             painter.setPen(QColor(used.muted))
+            value = self.value_text(item)
             painter.drawText(where, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight, value)
+            room = where.width() - QFontMetricsF(painter.font()).horizontalAdvance(value)
+            factor, _ = self._fitting((self.factor_text(item),), room)
+            if factor and self._factor_below(item):
+                painter.drawText(where, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, factor)
         problems = self.problems_of(item.uid)
         if marks is not None and problems:
             painter.setFont(theme.font("small"))
@@ -435,14 +430,49 @@ class Faces:
         painter.setBrush(accent)
         painter.drawEllipse(QPointF(x + theme.px(3), y), theme.px(4), theme.px(4))
 
-    def texts(self, item: Item, *, compact: bool) -> tuple[str, str]:
-        """Name, and what stands at the right end of the first line."""
+    def _fitting(self, parts: Sequence[str], room: float) -> tuple[str, float]:
+        """As many of the parts, from the first on, as go into a room with a gap before them, and their width."""
+        metrics = QFontMetricsF(theme.font("small", fixed=True))
+        for count in range(len(parts), 0, -1):
+            text = " \u00b7 ".join(parts[:count])
+            width = metrics.horizontalAdvance(text) + theme.px(6)
+            if width <= room:
+                return text, width
+        return "", 0.0
+
+    def first_line(self, item: Item) -> tuple[str, QRectF, str, QRectF]:
+        """Name as it is written, and what stands beside it, with their places. The name comes first: it is cut only
+        where it has the line for itself and is longer, and what it leaves no room for is left out."""
+        compact = self.is_low(item)
+        name, beside = self.texts(item, compact=compact)
+        line, marks = self.title_rect(item), self.mark_rect(item)
+        end = self.face(item).right() - theme.px(6) - (marks.width() + theme.px(2) if marks else 0)
+        metrics = QFontMetricsF(theme.font("small" if compact else "normal", bold=True))
+        right, width = "", 0.0
+        if not compact:
+            right, width = self._fitting(beside, end - line.left() - metrics.horizontalAdvance(name))
+        name_rect = QRectF(line)
+        name_rect.setRight(min(line.right(), end) if compact else end - width)
+        name = metrics.elidedText(name, Qt.TextElideMode.ElideMiddle, name_rect.width() + 0.5)
+        return name, name_rect, right, QRectF(end - width, line.top(), width, line.height())
+
+    def factor_text(self, item: Item) -> str:
+        """What theory says that the layer multiplies the gradient by, for a group that of the one layer in it."""
+        inner = sole_layer(item)
+        return self.factors.get(item.uid if inner is None else inner.uid, "")
+
+    def _factor_below(self, item: Item) -> bool:
+        """Whether the factor stands in the line of the values: that of a group is long, and so is its name."""
+        return is_group(item) and sole_layer(item) is not None and self.value_rect(item) is not None
+
+    def texts(self, item: Item, *, compact: bool) -> tuple[str, Sequence[str]]:
+        """Name, and what stands at the right end of the first line if there is room, the most important first."""
         if item.kind == "input":
             first = next(iter(self.infos.values()), None)
             shape = first.before if first is not None else None
-            return tr("Data"), shape_text(shape) if shape else ""
+            return tr("Data"), (shape_text(shape),) if shape else ()
         if item.kind == "loss":
-            return tr("Loss"), ""
+            return tr("Loss"), ()
         info, layer = self.infos[item.uid], item.layer
         name = info.name
         if isinstance(layer, Repeat | Residual) and not layer.name:
@@ -456,11 +486,13 @@ class Faces:
             parts.append(f"\u2192 {shape_text(info.after)}")
         if info.parameters:
             parts.append(weights_text(info.parameters))
-        inner = sole_layer(item)
-        if factor := self.factors.get(item.uid if inner is None else inner.uid):
+        factor = self.factor_text(item)
+        if factor and self._factor_below(item):
+            factor = ""
+        if factor:
             # On a group it is what there is room for.
             parts = [factor] if is_group(item) else [*parts, factor]
-        return name, " \u00b7 ".join(parts)
+        return name, parts
 
     def fold_rect(self, item: Item) -> QRectF | None:
         """The arrow that opens a group; None for a card that is none."""
@@ -530,6 +562,10 @@ class Faces:
         if shown is None or item.rows[1] <= item.rows[0] or self.is_low(item):
             return ""
         values = shown.values[item.rows[0] : item.rows[1]]
+        for state in (State.NAN, State.INFINITE):
+            # One of them is what there is to say, and is no end of a range.
+            if state in shown.states[item.rows[0] : item.rows[1]]:
+                return tr(state.value)
         known = values[np.isfinite(values)]
         if len(values) == 1 or not len(known):
             return short_number(float(values[0])) if not np.isnan(values[0]) else ""
@@ -641,8 +677,10 @@ class Faces:
         row = self.row_at(item, point.y())
         lines = []
         if item.selectable:
-            name, right = self.texts(item, compact=False)
-            lines.append(f"{name} {right}".strip())
+            name, parts = self.texts(item, compact=False)
+            if (factor := self.factor_text(item)) and factor not in parts:
+                parts = [*parts, factor]
+            lines.append(" \u00b7 ".join([name, *parts]))
             if item.layer is not None:
                 lines.append(tr(type(item.layer).summary()))
                 inner = sole_layer(item)

@@ -18,7 +18,7 @@ class Now:
     """Values of one quantity at one step.
 
     Attributes:
-        values: Shape ``(rows,)``; NaN where there is none.
+        values: Shape ``(rows,)``; NaN where it is NaN or there is none, which the state tells.
         classes: Colour index of each row.
         states: What each value says.
     """
@@ -39,16 +39,19 @@ def now(session: Session) -> Now | None:
     if not len(columns) or not columns.recorded[0]:
         return None
     definition, thresholds = quantity(key), session.state.thresholds(key)
+    nan, inf = columns.nan[0], columns.inf[0]
     values = columns.maximum[0]
     classes = classify(
         definition,
         values,
-        nan=columns.nan[0],
-        inf=columns.inf[0],
+        nan=nan,
+        inf=inf,
         frozen=np.array([layer.frozen for layer in recorder.layers]),
         recorded=columns.recorded[0],
         thresholds=thresholds,
     )
+    # The record keeps the finite values of a column, and beside them what else was in it.
+    values = np.where(nan, np.nan, np.where(inf, np.inf, values))
     return Now(key, values, classes, tuple(states(definition, classes, thresholds)))
 
 

@@ -451,6 +451,10 @@ class Inside(QWidget):
         super().showEvent(event)
         self.asking.renew()
 
+    def resizeEvent(self, event: Any) -> None:
+        super().resizeEvent(event)
+        self._write()
+
     def _question(self) -> Callable[[Trainer], Look] | None:
         return None if self._row is None else look(self._row)
 
@@ -479,9 +483,10 @@ class Inside(QWidget):
         text = f"{layer.name}: {layer.label or layer.type}"
         if self._step is not None:
             text = tr("{layer}, step {step}", layer=text, step=words.steps(self._step))
-        self.label.setText(text)
-        self.label.setToolTip(self.label.text())
         self.label.setFont(theme.font("normal", bold=True))
+        room = self.label.contentsRect().width()
+        self.label.setText(self.label.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, room))
+        self.label.setToolTip(text)
 
     def export_columns(self) -> tuple[list[str], list[list[float | int | str]]]:
         """The present histograms: a line per bin."""

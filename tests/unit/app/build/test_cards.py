@@ -610,3 +610,28 @@ def test_that_every_stack_can_be_painted_and_scrolled(
     for value in range(0, column.verticalScrollBar().maximum() + 1, 997):
         column.verticalScrollBar().setValue(value)
         assert not column.grab().isNull()
+
+
+def test_that_a_factor_of_a_group_leaves_its_name_whole(make_session: MakeSession, make_column: MakeColumn) -> None:
+    session = make_session(Repeat(20, (Dense(100, "sigmoid"),)), Dense(1, "sigmoid"))
+    column = make_column(session, width=265)
+    group, last = (layer.uid for layer in session.experiment.layers)
+    inner = session.experiment.layers[0].children()[0].uid
+    for height in (640, 260):
+        column.resize(265, height)
+        column.show_factors({inner: "\u00d70.24 each, \u00d71.3e-13", last: "\u00d70.24"}, None)
+        item = column.faces.arrangement.item(group)
+        assert item is not None
+        name, _, beside, _ = column.faces.first_line(item)
+        assert name == "Repeat Dense"
+        assert not beside.startswith("\u00d70.24 each") or column.faces.value_rect(item) is None
+        assert "\u00d70.24 each, \u00d71.3e-13" in column.faces.tooltip_text(item, item_middle(column, group))
+    ends = column.faces.arrangement.item(last)
+    assert ends is not None
+    assert column.faces.first_line(ends)[0] == "dense_20"
+
+
+def item_middle(column: CardsColumn, uid: str) -> QPointF:
+    item = column.faces.arrangement.item(uid)
+    assert item is not None
+    return column.faces.face(item).center()

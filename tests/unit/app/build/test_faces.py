@@ -24,6 +24,7 @@ def test_that_no_card_shows_more_than_three_choices() -> None:
     ("layer", "texts", "compact"),
     [
         (Dense(64, "relu"), ["64 units", "relu", "glorot_uniform"], ["64", "relu", "glorot_uniform"]),
+        (Dense(1, "sigmoid"), ["1 unit", "sigmoid", "glorot_uniform"], ["1", "sigmoid", "glorot_uniform"]),
         (Dropout(0.2), ["rate 0.2"], ["rate 0.2"]),
         (Repeat(50, (Dense(2),)), ["\u00d7 50"], ["\u00d7 50"]),
     ],

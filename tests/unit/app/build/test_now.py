@@ -10,6 +10,7 @@ from pytestqt.qtbot import QtBot
 
 from gradsim.app.build.now import now, pooled, short_number
 from gradsim.app.session import Session
+from gradsim.nn.initializers import RandomNormal
 from gradsim.nn.layers import Dense
 from gradsim.telemetry.classes import MIDDLE, Special, State
 
@@ -51,3 +52,20 @@ def test_that_the_shown_moment_is_that_of_the_cursor(make_session: MakeSession, 
     found = now(session)
     assert found is not None
     assert found.states[0] == State.FROZEN
+
+
+def test_that_a_value_that_is_none_is_not_said_to_be_zero(make_session: MakeSession, qtbot: QtBot) -> None:
+    session = make_session(
+        Dense(8, "relu", kernel_initializer=RandomNormal(stddev=1e30)),
+        Dense(8, "relu", kernel_initializer=RandomNormal(stddev=1e30)),
+        Dense(1, "sigmoid"),
+    )
+    session.start(play=True)
+    qtbot.waitUntil(lambda: session.status.state == "diverged", timeout=20_000)
+    qtbot.waitUntil(lambda: now(session) is not None, timeout=20_000)
+    found = now(session)
+    assert found is not None
+    assert State.NAN in found.states or State.INFINITE in found.states
+    for value, state in zip(found.values, found.states, strict=True):
+        assert np.isnan(value) or state != State.NAN
+        assert np.isinf(value) or state != State.INFINITE
