@@ -70,7 +70,11 @@ def clipped(root: QWidget) -> list[str]:
                 found.append(f"{type(label).__name__} {text!r}: {room.width()} x {room.height()}")
     for button in root.findChildren(QAbstractButton):
         # A single sign is a picture.
-        if button.isVisible() and len(button.text()) > 1 and button.width() + SLACK < button.sizeHint().width():
+        needed = button.sizeHint().width()
+        if button.minimumWidth() == button.maximumWidth():
+            # A style wants all buttons as wide as its widest; one with a width of its own only has to hold its words.
+            needed = min(needed, button.fontMetrics().horizontalAdvance(button.text().replace("&", "")) + theme.px(16))
+        if button.isVisible() and len(button.text()) > 1 and button.width() + SLACK < needed:
             found.append(f"{type(button).__name__} {button.text()!r}: {button.width()}")
     for area in root.findChildren(QAbstractScrollArea):
         # At 150 % on a small screen a panel may have to be scrolled.
