@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from gradsim import engine
@@ -25,6 +26,13 @@ OpenWindow = Callable[..., MainWindow]
 def warm_kernels() -> None:
     """No test may wait for the compiler within its own deadlines."""
     engine.warm_up()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def empty_clipboard(qapp: QApplication) -> Iterator[None]:
+    """What Python made must be off the clipboard before Python ends: Qt would delete it later, and crash."""
+    yield
+    qapp.clipboard().clear()
 
 
 @pytest.fixture
