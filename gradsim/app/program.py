@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Qt, Signal
@@ -11,8 +10,6 @@ from gradsim.app import language
 from gradsim.app.session import Session
 from gradsim.app.settings import Settings
 from gradsim.app.window import MainWindow
-
-MakeWindow = Callable[[Session, Settings, Path], MainWindow]
 
 
 class Program(QObject):

@@ -123,8 +123,6 @@ class LessonPanel(QWidget):
 
     left = Signal()
     """The lesson shall be left."""
-    page_wanted = Signal(str)
-    """A page of the side panel that the step speaks of."""
 
     def __init__(self, lecture: Lecture, describe_keys: Callable[[str], str], parent: QWidget | None = None) -> None:
         super().__init__(parent)

@@ -152,7 +152,6 @@ class PictureDialog(QDialog):
         self.setWindowTitle(tr("Take a picture away"))
         self.setAccessibleName(self.windowTitle())
         self.sheet: Sheet | None = None
-        self._latest = ""
         form = QFormLayout()
         self.preview = QLabel()
         self.preview.setAccessibleName(tr("Preview"))

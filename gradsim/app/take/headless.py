@@ -24,8 +24,6 @@ from gradsim.telemetry.recording import Recording
 Answer = Callable[[Question, int], Any]
 """Answers what a view asks of the training, for the moment behind a step."""
 
-NEEDS_TRAINING = frozenset(view.key for view in VIEWS.values() if view.question is not None)
-"""Views that need the training itself, and not only its record."""
 STILL = frozenset(view.key for view in VIEWS.values() if not view.moves)
 """Views that are the same at every step."""
 

@@ -37,9 +37,6 @@ UNIT = 1000
 SMALLEST = 120
 """Least pixels of a side."""
 
-Views = Mapping[str, Any]
-"""The widgets of a body, by name."""
-
 
 @dataclasses.dataclass(frozen=True)
 class View:
