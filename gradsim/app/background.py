@@ -101,6 +101,20 @@ class Background(QObject):
 
         threading.Thread(target=run, name=self.name).start()
 
+    def ask(self, work: Work, answer: Callable[[Any], object]) -> None:
+        """As :meth:`do`, in place of all that is being done or waits; a refusal, an exception, is an answer, too."""
+
+        def outcome(breathe: Breathe) -> Any:
+            try:
+                return work(breathe)
+            except Cancelled:
+                raise
+            except Exception as error:
+                return error
+
+        self.cancel()
+        self.do(outcome, answer)
+
     def cancel(self) -> None:
         """What is being done and what waits is no longer wanted; it ends when it next breathes."""
         self._waiting = None

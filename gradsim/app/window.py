@@ -750,6 +750,7 @@ class MainWindow(QMainWindow):
         # Out of sight at once; the thread ends within the chunk it computes.
         self.hide()
         self.diagnosis.close()
+        self.lessons.lecture.close()
         self.session.close()
         event.accept()
 

@@ -24,8 +24,8 @@ from PySide6.QtWidgets import (
 )
 
 from gradsim.app import theme
+from gradsim.app.background import Background
 from gradsim.app.inout.code_view import CodeView
-from gradsim.app.inout.reading import Reading
 from gradsim.exchange import drawing, keras_config, keras_script, torch_script
 from gradsim.exchange.exporting import EPOCHS, Exported
 from gradsim.i18n import mark, tr
@@ -117,7 +117,7 @@ class ExportCode(QDialog):
         self.experiment, self.folder, self.name, self._weights = experiment, folder, name, weights
         self.exported: Exported | None = None
         self.setWindowTitle(tr("Export code"))
-        self.background = Reading(self)
+        self.background = Background("gradsim-reading", self)
         self.form = QComboBox(self)
         for form in FORMS:
             self.form.addItem(tr(form.title), form.key)
@@ -191,7 +191,7 @@ class ExportCode(QDialog):
         wanted, experiment, name, weights = self.wanted, self.experiment, f"{self.name}.npz", self._weights
         for widget in (self.epochs, self.same_weights, self.with_data):
             widget.setEnabled(wanted.form.script)
-        self.background.ask(lambda: written(experiment, wanted, name, weights), self._show)
+        self.background.ask(lambda _: written(experiment, wanted, name, weights), self._show)
 
     def _show(self, result: Any) -> None:
         self.exported = result if isinstance(result, Exported) else None

@@ -34,10 +34,10 @@ from PySide6.QtWidgets import (
 )
 
 from gradsim.app import sizes, theme
+from gradsim.app.background import Background
 from gradsim.app.build.editors import MIXED, Combo, Editor
 from gradsim.app.build.forms import Form, Target
 from gradsim.app.inout.paste import said
-from gradsim.app.inout.reading import Reading
 from gradsim.app.session import Session
 from gradsim.data import CSV, NPZ, DataError, Dataset, Images, Source
 from gradsim.data.files import OwnFile
@@ -173,7 +173,7 @@ class OwnData(QDialog):
         self.form: Form | None = None
         self._target: ColumnEditor | None = None
         self.setWindowTitle(tr("Own data"))
-        self.background = Reading(self)
+        self.background = Background("gradsim-reading", self)
         self.kind = Combo(self)
         for key, (spec, _) in KINDS.items():
             self.kind.addItem(tr(spec.title), key)
@@ -336,7 +336,7 @@ class OwnData(QDialog):
         source = self.draft.document.experiment.data
         self.use.setEnabled(False)
         self._say(tr("Reading {name}\u2026", name=Path(self.place.text()).name))
-        self.background.ask(lambda: look(source), self._show)
+        self.background.ask(lambda _: look(source), self._show)
 
     def _show(self, result: Any) -> None:
         self.looked = result if isinstance(result, Looked) else None

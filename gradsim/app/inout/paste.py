@@ -22,8 +22,8 @@ from PySide6.QtWidgets import (
 )
 
 from gradsim.app import theme
+from gradsim.app.background import Background
 from gradsim.app.inout.code_view import CodeView, Mark
-from gradsim.app.inout.reading import Reading
 from gradsim.app.session import Session
 from gradsim.exchange import importing
 from gradsim.exchange.drawing import words_of
@@ -118,7 +118,7 @@ class PasteCode(QDialog):
         self.lines: tuple[Line, ...] = ()
         self._title = title
         self.setWindowTitle(tr("Code from {name}", name=title) if title else tr("Paste code"))
-        self.background = Reading(self)
+        self.background = Background("gradsim-reading", self)
         self.code = CodeView(self)
         self.code.setAccessibleName(tr("Code"))
         self.code.setPlaceholderText(
@@ -229,7 +229,7 @@ class PasteCode(QDialog):
             self._show(None)
             return
         base, reader = self.session.experiment, self._reader
-        self.background.ask(lambda: read(text, base, reader), self._show)
+        self.background.ask(lambda _: read(text, base, reader), self._show)
 
     def _show(self, result: Any) -> None:
         self.imported = result if isinstance(result, Imported) else None

@@ -24,8 +24,8 @@ from PySide6.QtWidgets import (
 )
 
 from gradsim.app import theme
+from gradsim.app.background import Background
 from gradsim.app.inout.paste import said
-from gradsim.app.inout.reading import Reading
 from gradsim.app.session import Session
 from gradsim.exchange import pretrained
 from gradsim.exchange.drawing import words_of
@@ -54,7 +54,7 @@ class ReuseLayers(QDialog):
         self.saved: Saved | None = None
         self.result_: pretrained.Reused | None = None
         self.setWindowTitle(tr("Reuse trained layers"))
-        self.background = Reading(self)
+        self.background = Background("gradsim-reading", self)
         self.file = QLineEdit(self)
         self.file.setReadOnly(True)
         self.file.setPlaceholderText(tr("A record (.npz), a .keras file, weights, or another experiment"))
@@ -125,7 +125,7 @@ class ReuseLayers(QDialog):
         experiment = self.session.experiment
         self._say(tr("Reading {name}\u2026", name=path.name))
         self.take_button.setEnabled(False)
-        self.background.ask(lambda: pretrained.load(path, experiment), self._opened)
+        self.background.ask(lambda _: pretrained.load(path, experiment), self._opened)
 
     @property
     def reading(self) -> bool:

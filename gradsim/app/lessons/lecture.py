@@ -11,13 +11,13 @@ import contextlib
 import dataclasses
 import enum
 import functools
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from PySide6.QtCore import QObject, Qt, QTimer, Signal
+from PySide6.QtCore import QObject, QTimer, Signal
 
 from gradsim import lessons
+from gradsim.app.background import Background, Breathe, Work
 from gradsim.app.player import silence
 from gradsim.app.session import Session
 from gradsim.app.state import Mark
@@ -84,8 +84,6 @@ class Lecture(QObject):
     moved = Signal()
     """A drawn step has come further: :attr:`part`."""
 
-    _came = Signal(int, object)
-
     def __init__(self, session: Session) -> None:
         super().__init__(session)
         self.session = session
@@ -106,11 +104,10 @@ class Lecture(QObject):
         self._running: int | None = None
         self._awaits_run = False
         self._prepared: tuple[Any, ...] = ()
-        self._job = 0
+        self._background = Background("lesson", self)
         self._timer = QTimer(self)
         self._timer.setInterval(FRAME_MS)
         self._timer.timeout.connect(self._draw_on)
-        self._came.connect(self._on_came, Qt.ConnectionType.QueuedConnection)
         session.stays(self._listen)
 
     def _listen(self) -> None:
@@ -127,6 +124,10 @@ class Lecture(QObject):
     def leave_views(self) -> None:
         """Nobody hears of this lesson any more: the window goes, and another one will come."""
         silence(self)
+
+    def close(self) -> None:
+        """Ends what is being prepared or measured. Nothing is told any more."""
+        self._background.close()
 
     # -- what there is -------------------------------------------------------------------------------
 
@@ -378,9 +379,9 @@ class Lecture(QObject):
             self._queue = [n for n in range(len(step.runs)) if n != step.view.run] + [step.view.run]
             if any(run.reuse is not None for run in step.runs):
                 self.message = tr("Pretraining the layers that are reused …")
-            self._in_thread(functools.partial(_prepare, step), "prepared")
+            self._in_thread(functools.partial(_prepare, step), self._begin_runs)
         else:
-            self._in_thread(functools.partial(_drawn, step), "drawn")
+            self._in_thread(functools.partial(_drawn, step), self._begin_drawing)
         self.changed.emit()
 
     def _go_on(self) -> None:
@@ -389,41 +390,29 @@ class Lecture(QObject):
         if step is not None and self._running is not None and self.session.status.state == "paused":
             self.session.play_until(step.runs[self._running].steps)
 
-    def _in_thread(self, work: Any, what: str) -> None:
-        self._job += 1
-        job = self._job
+    def _in_thread(self, work: Work, go_on: Callable[[Any], None]) -> None:
+        def answer(found: Any) -> None:
+            if self.step is None:
+                return
+            if not isinstance(found, Exception):
+                go_on(found)
+                return
+            self._stop()
+            self.taken.phase = Phase.TEXT
+            self.session.failed.emit(str(found))
+            self.changed.emit()
 
-        def do() -> None:
-            try:
-                found: Any = (what, work())
-            except Exception as error:
-                found = ("failed", str(error))
-            with contextlib.suppress(RuntimeError):
-                # The session may be gone.
-                self._came.emit(job, found)
+        self._background.ask(work, answer)
 
-        threading.Thread(target=do, name="lesson", daemon=True).start()
+    def _begin_runs(self, prepared: tuple[Any, ...]) -> None:
+        self.message = ""
+        self._prepared = prepared
+        self._next_run()
 
-    def _on_came(self, job: int, found: Any) -> None:
-        if job != self._job or self.step is None:
-            return
-        what, value = found
-        match what:
-            case "prepared":
-                self.message = ""
-                self._prepared = value
-                self._next_run()
-            case "drawn":
-                self.outcome, self.part = value, 0.0
-                self._timer.start()
-                self.changed.emit()
-            case "checked":
-                self._finish(value)
-            case _:
-                self._stop()
-                self.taken.phase = Phase.TEXT
-                self.session.failed.emit(str(value))
-                self.changed.emit()
+    def _begin_drawing(self, outcome: Outcome) -> None:
+        self.outcome, self.part = outcome, 0.0
+        self._timer.start()
+        self.changed.emit()
 
     def _next_run(self) -> None:
         self._running = self._queue.pop(0)
@@ -478,7 +467,7 @@ class Lecture(QObject):
             return
         session.runner.set_rate(session.speed)
         recordings = [self._recordings[number] for number in range(len(step.runs))]
-        self._in_thread(functools.partial(_check, step, recordings), "checked")
+        self._in_thread(functools.partial(_check, step, recordings), self._finish)
 
     def _draw_on(self) -> None:
         self.part = min(1.0, self.part + FRAME_MS / 1000 / RUN_SECONDS)
@@ -487,7 +476,7 @@ class Lecture(QObject):
             self.part = 1.0
             self._timer.stop()
             if step is not None and self.outcome is not None:
-                self._in_thread(functools.partial(_check_outcome, step, self.outcome), "checked")
+                self._in_thread(functools.partial(_check_outcome, step, self.outcome), self._finish)
         self.moved.emit()
 
     def _finish(self, checked: Checked) -> None:
@@ -508,7 +497,7 @@ class Lecture(QObject):
 
     def _stop(self) -> None:
         """Ends whatever is under way."""
-        self._job += 1
+        self._background.cancel()
         self._timer.stop()
         if self._running is not None or self._queue:
             self.session.runner.set_rate(self.session.speed)
@@ -543,23 +532,26 @@ class Lecture(QObject):
             self.changed.emit()
 
 
-def _prepare(step: Step) -> Any:
+# What is done in the thread.
+
+
+def _prepare(step: Step, breathe: Breathe) -> Any:
     from gradsim.lessons import play
 
-    return play.prepare(step)
+    return play.prepare(step, between=breathe)
 
 
-def _drawn(step: Step) -> Outcome:
+def _drawn(step: Step, _: Breathe) -> Outcome:
     from gradsim.lessons import play
 
     return play.outcome(step)
 
 
-def _check(step: Step, recordings: list[Recording]) -> Checked:
+def _check(step: Step, recordings: list[Recording], _: Breathe) -> Checked:
     from gradsim.lessons import play
 
     return step.check(play.outcome(step, recordings))
 
 
-def _check_outcome(step: Step, outcome: Outcome) -> Checked:
+def _check_outcome(step: Step, outcome: Outcome, _: Breathe) -> Checked:
     return step.check(outcome)

@@ -77,3 +77,14 @@ def test_that_what_the_work_raises_is_raised_in_qts_thread(qtbot: QtBot, qapp: Q
     assert raised[0][0] is ArithmeticError
     with pytest.raises(IndexError):
         raised[1]
+
+
+def test_that_only_the_latest_question_is_answered_and_a_refusal_is_an_answer(qtbot: QtBot, qapp: QApplication) -> None:
+    background, gate, heard = Background("test"), threading.Event(), []
+    background.ask(lambda _: gate.wait(20), heard.append)
+    background.ask(lambda _: 2, heard.append)
+    background.ask(lambda _: 1 // 0, heard.append)
+    gate.set()
+    qtbot.waitUntil(lambda: bool(heard), timeout=WAIT)
+    assert not background.busy
+    assert [type(one) for one in heard] == [ZeroDivisionError]

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +10,6 @@ from pytestqt.qtbot import QtBot
 
 from gradsim import i18n
 from gradsim.app.inout.paste import PasteCode, looks_like_code, place_in, said
-from gradsim.app.inout.reading import Reading
 from gradsim.app.session import Session
 from gradsim.app.window import MainWindow
 from gradsim.exchange import importing
@@ -203,15 +201,3 @@ def test_that_a_fault_knows_its_place_in_every_language() -> None:
     assert [place_in(fault.path) for fault in error] == [Place(2, 26)]
     assert place_in("data.path") == Place()
     assert said(Fault("data.path", "must be a file", "x")) == "data.path: must be a file (received x)"
-
-
-def test_that_only_the_latest_question_is_answered_and_a_refusal_is_an_answer(qtbot: QtBot) -> None:
-    reading = Reading()
-    gate, heard = threading.Event(), []
-    reading.ask(lambda: gate.wait(20), heard.append)
-    reading.ask(lambda: 2, heard.append)
-    reading.ask(lambda: 1 // 0, heard.append)
-    gate.set()
-    qtbot.waitUntil(lambda: bool(heard), timeout=WAIT)
-    assert not reading.busy
-    assert [type(one) for one in heard] == [ZeroDivisionError]

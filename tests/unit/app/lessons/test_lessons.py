@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -309,3 +310,29 @@ def test_that_unsaved_changes_stay_kept_for_a_crash_while_a_lesson_is_open(
     window.files.autosave()
     kept = file.load(window.files.autosave_path)
     assert kept.experiment.batch_size == 7
+
+
+@pytest.mark.parametrize("end", ["leave", "close"])
+def test_that_what_a_step_prepares_ends_with_it(
+    open_window: OpenWindow, qtbot: QtBot, vanishing: Lesson, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    def endless(step: object, breathe: Callable[[], None]) -> None:
+        begun.set()
+        try:
+            while True:
+                breathe()
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(lecturing, "_prepare", endless)
+    window = open_window()
+    window.lessons.open(vanishing)
+    window.lessons.lecture.run()
+    assert begun.wait(20)
+    if end == "leave":
+        window.lessons.leave()
+    else:
+        window.close()
+    qtbot.waitUntil(ended.is_set, timeout=WAIT)
