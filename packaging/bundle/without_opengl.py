@@ -1,7 +1,7 @@
 """Runs before everything else in the frozen program.
 
-pyqtgraph loads two modules of Qt for drawing with OpenGL, which gradsim never does. What it looks for in them when it is
-loaded is here, and 10 MB stay out.
+pyqtgraph loads two modules of Qt for drawing with OpenGL, which gradsim never does. What it looks for in them when it
+is loaded is here, and 10 MB stay out.
 """
 
 import sys
