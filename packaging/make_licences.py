@@ -111,8 +111,11 @@ def main(tree: Path) -> None:
         if copyright_.is_file():
             (target / "debian").mkdir(exist_ok=True)
             shutil.copyfile(copyright_, target / "debian" / package)
-    # Debian's texts refer to these, and Qt comes under the LGPL, version 3, which builds on the GPL.
-    for name in ("GPL-2", "GPL-3", "LGPL-2", "LGPL-2.1", "LGPL-3", "Apache-2.0"):
+    # Qt comes under the LGPL, version 3, which builds on the GPL; its packages bring neither text.
+    for path in (ROOT / "packaging" / "licences").iterdir():
+        shutil.copyfile(path, target / path.name)
+    # Debian's texts refer to these.
+    for name in ("GPL-2", "LGPL-2", "LGPL-2.1", "Apache-2.0"):
         if (COMMON / name).is_file():
             shutil.copyfile(COMMON / name, target / f"{name}.txt")
     width = max(len(name) for name, _, _ in rows)

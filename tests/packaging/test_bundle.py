@@ -154,6 +154,8 @@ def test_that_versions_and_licences_of_everything_installed_go_into_the_tree(tmp
         assert list((tmp_path / "licences" / name).iterdir())
     assert (tmp_path / "licences" / "gradsim.txt").read_text() == (ROOT / "LICENSE").read_text()
     assert versions["gradsim"] == project["version"]
+    for name in ("GPL-3.txt", "LGPL-3.txt"):
+        assert "GNU" in (tmp_path / "licences" / name).read_text(encoding="utf-8")[:200]
     for folder in ("data", "fonts"):
         texts = list((ROOT / "resources" / folder).glob("*.LICENSE.txt"))
         assert texts
