@@ -97,6 +97,8 @@ class LeftColumn(QWidget):
         self.title.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         self.cards = CardsColumn(session, stage.space, self)
         self.palette_ = Palette(session, self)
+        # What was found has become cards; the keys of a run are commands there, not letters.
+        self.palette_.left.connect(self.cards.setFocus)
         self.setMinimumWidth(theme.px(200))
         stage.rows_moved.connect(self.align)
         session.document_changed.connect(lambda _: self.renew())

@@ -34,6 +34,8 @@ class Palette(QWidget):
     """
 
     added = Signal(str)
+    left = Signal()
+    """The keyboard is to go elsewhere: Escape in the search line."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -118,8 +120,9 @@ class Palette(QWidget):
                     step = 1 if event.key() == Qt.Key.Key_Down else -1
                     self.list.setCurrentRow(rows[max(0, min(len(rows) - 1, at + step))])
                 return True
-            if event.key() == Qt.Key.Key_Escape and self.search.text():
+            if event.key() == Qt.Key.Key_Escape:
                 self.search.clear()
+                self.left.emit()
                 return True
         return super().eventFilter(watched, event)
 

@@ -176,6 +176,8 @@ class Hints(QObject):
         # Nothing of this is for an audience, and a lesson has its own words.
         window.presenter.changed.connect(lambda: self.end() if window.presenter.on else None)
         window.lessons.lecture.changed.connect(self.end)
+        self._replaced = False
+        window.session.document_changed.connect(self._changed)
 
     @property
     def on(self) -> bool:
@@ -183,8 +185,8 @@ class Hints(QObject):
         return self.callout is not None
 
     def begin_once(self) -> None:
-        """Shows them if they were never shown."""
-        if not self.window.settings.get(SHOWN, False):
+        """Shows them if they were never shown; not over an experiment that somebody opened meanwhile."""
+        if not self._replaced and not self.window.settings.get(SHOWN, False):
             self.begin()
 
     def toggle(self) -> None:
@@ -224,6 +226,13 @@ class Hints(QObject):
             self.callout.deleteLater()
             self.callout = None
             self.changed.emit()
+
+    def _changed(self, _: object) -> None:
+        document = self.window.session.document
+        if not document.undo_names and not document.redo_names:
+            # Another experiment with a history of its own: the first hint would say what is not so.
+            self._replaced = True
+            self.end()
 
     def _take_offer(self) -> None:
         offer = self._hints[self.index].offer
@@ -272,7 +281,9 @@ class Hints(QObject):
         play = self._key("run.play")
         return [
             Hint(
-                tr(
+                tr("A lesson of ten minutes shows why gradients vanish. Or look around yourself.")
+                if self._replaced
+                else tr(
                     "This is a real network of twenty layers, and it is training right now. Its lower layers learn "
                     "nothing. A lesson of ten minutes shows why, or look around yourself."
                 ),

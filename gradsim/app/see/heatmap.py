@@ -236,10 +236,7 @@ class Cells(pg.ImageItem):
         painter.drawText(
             area.adjusted(theme.px(24), 0, -theme.px(24), 0),
             Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap,
-            tr(
-                "Press Space to train.\nEvery layer is a row here: blue where its gradient vanishes, "
-                "red where it explodes."
-            ),
+            self.heatmap.invitation(),
         )
 
 
@@ -277,9 +274,8 @@ class _Names(Gutter):
         if recorder is None:
             return
         look = theme.current()
-        font, bold = theme.font("small"), theme.font("small", bold=True)
-        metrics = QFontMetricsF(font)
-        painter.setFont(font)
+        font, bold, tiny = theme.font("small"), theme.font("small", bold=True), theme.font("tiny")
+        metrics, narrow = QFontMetricsF(font), QFontMetricsF(tiny)
         hover = heatmap.session.state.hover
         hovered = None if hover is None else hover[1]
         wide = theme.px(3)
@@ -296,10 +292,14 @@ class _Names(Gutter):
                 painter.setFont(bold)
                 painter.setPen(QColor(look.accent))
                 painter.drawText(rect, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, mark)
-                painter.setFont(font)
                 rect.setLeft(rect.left() + theme.px(11))
             painter.setPen(QColor(look.text if row == hovered or mark else look.muted))
-            name = metrics.elidedText(recorder.layers[row].name, Qt.TextElideMode.ElideMiddle, rect.width())
+            name = recorder.layers[row].name
+            fits = metrics.horizontalAdvance(name) <= rect.width()
+            painter.setFont(font if fits else tiny)
+            if not fits:
+                # The number at its end tells it from its neighbours, and the word from other kinds.
+                name = narrow.elidedText(name, Qt.TextElideMode.ElideMiddle, rect.width())
             painter.drawText(rect, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, name)
 
 
@@ -595,6 +595,14 @@ class Heatmap(TimePlot):
             self.session.state.select([uids[row]])
 
     # In words
+
+    def invitation(self) -> str:
+        """What stands where nothing is recorded: what to do, or why nothing can be done."""
+        if why := getattr(self.session, "failure", ""):
+            return tr("This can't be trained: {why}", why=why)
+        return tr(
+            "Press Space to train.\nEvery layer is a row here: blue where its gradient vanishes, red where it explodes."
+        )
 
     def nonfinite_text(self) -> str:
         """Where a number first was not finite, in words; empty if none was."""

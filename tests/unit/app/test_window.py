@@ -124,8 +124,18 @@ def test_that_an_impossible_stack_is_said_until_it_is_mended(open_window: OpenWi
     window = open_window()
     window.session.show(impossible_experiment())
     assert window.banner.topic == "impossible"
+    assert window.session.failure in window.stage.heatmap.invitation()
     window.session.edit(edits.remove, [window.session.experiment.layers[0].uid])
     assert not window.banner.isVisible()
+    assert "Space" in window.stage.heatmap.invitation()
+
+
+def test_that_escape_leads_from_the_palette_to_the_cards(open_window: OpenWindow, qtbot: QtBot) -> None:
+    window = open_window()
+    window.show_palette()
+    qtbot.keyClicks(window.palette_panel.search, "dense")
+    qtbot.keyClick(window.palette_panel.search, Qt.Key.Key_Escape)
+    assert window.focusWidget() is window.cards
 
 
 def test_that_a_refused_edit_is_said(open_window: OpenWindow) -> None:

@@ -67,7 +67,8 @@ def test_that_a_layer_is_found_and_added_by_keyboard_alone(session: Session, pal
         QTest.keyClick(palette.search, Qt.Key.Key_Return)
     assert added.args == ["Dropout"]
     assert kinds(session) == ["Dense", "Dropout", "Dense", "Dense"]
-    QTest.keyClick(palette.search, Qt.Key.Key_Escape)
+    with qtbot.waitSignal(palette.left):
+        QTest.keyClick(palette.search, Qt.Key.Key_Escape)
     assert palette.search.text() == ""
     QTest.keyClick(palette.search, Qt.Key.Key_Down)
     assert palette.kind_at(palette.list.currentRow()) not in ("", "Dense"), "headings are passed over"

@@ -6,6 +6,8 @@ from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
 from gradsim.app.window import MainWindow
+from gradsim.model import edits
+from tests.unit.app.experiments import small_experiment
 
 OpenWindow = Callable[..., MainWindow]
 
@@ -82,3 +84,18 @@ def test_that_an_audience_sees_no_hints(open_window: OpenWindow) -> None:
     window.presenter.enter()
     assert not window.hints.on
     window.presenter.leave()
+
+
+def test_that_no_hint_lies_over_another_experiment(open_window: OpenWindow) -> None:
+    window = open_window()
+    window.hints.begin()
+    window.session.edit(edits.set_field, "", "seed", 3)
+    assert window.hints.on, "an edit is no reason to end"
+    window.session.show(small_experiment())
+    assert not window.hints.on
+    window.settings.set("hints/shown", False)
+    window.hints.begin_once()
+    assert not window.hints.on
+    window.hints.begin()
+    assert window.hints.callout is not None
+    assert "twenty" not in window.hints.callout.text.text()
