@@ -7,6 +7,7 @@ much memory: what is kept is bounded by :data:`MAX_VALUES`, what is decoded at a
 from __future__ import annotations
 
 import functools
+import struct
 import warnings
 from pathlib import Path
 from typing import Any, Literal
@@ -100,19 +101,12 @@ def _files(folder: Path, per_class: int | None, shape: tuple[int, ...]) -> list[
     Raises:
         DataError: if there are too few of them, or too many.
     """
-    try:
-        inside = sorted(folder.iterdir(), key=lambda entry: entry.name)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise DataError([Fault("path", tr("can't be opened: {error}", error=reason), str(folder))]) from None
     found = []
     total = 0
-    for entry in inside:
+    for entry in _inside(folder):
         if entry.name.startswith(".") or not entry.is_dir():
             continue
-        files = sorted(
-            one for one in entry.iterdir() if one.suffix.lower() in SUFFIXES and not one.name.startswith(".")
-        )
+        files = [one for one in _inside(entry) if one.suffix.lower() in SUFFIXES and not one.name.startswith(".")]
         files = files[:per_class]
         total += len(files)
         if total > MAX_FILES:
@@ -130,6 +124,14 @@ def _files(folder: Path, per_class: int | None, shape: tuple[int, ...]) -> list[
         )
         raise DataError([Fault("path", message, f"{total:,} x {' x '.join(map(str, shape))}")])
     return found
+
+
+def _inside(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir(), key=lambda entry: entry.name)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError([Fault("path", tr("can't be opened: {error}", error=reason), str(folder))]) from None
 
 
 @functools.lru_cache(maxsize=2)
@@ -151,8 +153,8 @@ def _decoded(
             place = f"{name}/{path.name}"
             try:
                 with warnings.catch_warnings():
-                    # A picture beyond Pillow's own bound is refused by ours.
-                    warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+                    # A picture beyond Pillow's own bound is refused by ours; notes of the camera do not matter.
+                    warnings.simplefilter("ignore")
                     if path.stat().st_size > MAX_FILE_BYTES:
                         raise _RefusedError(tr("must be a file of at most {most} MB", most=MAX_FILE_BYTES // 2**20))
                     with Image.open(path, formats=("PNG", "JPEG")) as image:
@@ -186,7 +188,11 @@ def _fitted(module: Any, operations: Any, image: Any, size: tuple[int, int], col
     mode = "RGB" if colour else "L"
     # A JPEG can be decoded at an eighth of its size.
     image.draft(mode, (2 * size[0], 2 * size[1]))
-    turned = operations.exif_transpose(image)
+    try:
+        turned = operations.exif_transpose(image)
+    except (struct.error, SyntaxError):
+        # What a damaged note says of the camera does not matter; damaged pixels are met again below.
+        turned = image
     if turned.mode in ("RGBA", "LA", "PA") or "transparency" in turned.info:
         # What is transparent is white, as on paper.
         turned = turned.convert("RGBA")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -163,3 +164,23 @@ def test_that_an_experiment_holds_its_folder_relative_to_its_file(folder: Path) 
     file.save(path, experiment)
     assert '"path": "own"' in path.read_text(encoding="utf-8")
     assert file.load(path).experiment.data == experiment.data
+
+
+@pytest.mark.parametrize("note", [b"II*\0", b"MM\0*\0\0\0\x08\0\x03", b"none", b"II*\0\xff\xff\xff\xff"])
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_that_a_damaged_note_of_the_camera_does_not_matter(folder: Path, suffix: str, note: bytes) -> None:
+    Image.new("L", (10, 8)).save(folder / "cats" / f"0{suffix}", exif=b"Exif\0\0" + note)
+    assert len(data.load(data.Images(str(folder), 6, 4, validation_split=0)).x_train) >= 16
+
+
+def test_that_a_class_that_can_not_be_opened_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = Path.iterdir
+
+    def refuse(path: Path) -> Iterator[Path]:
+        if path.name == "dogs":
+            raise PermissionError(13, "Permission denied")
+        return listed(path)
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(DataError, match=r"can't be opened: Permission denied.*dogs"):
+        data.load(data.Images(str(folder), 6, 4))
