@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from gradsim.data import Dataset, Source
+from gradsim.data import Source
 
 MOST = 64
 
 _known: dict[tuple[Source, object], tuple[int, int]] = {}
 
 
-def remember(source: Source, stamp: object, dataset: Dataset) -> tuple[int, int]:
+def remember(source: Source, stamp: object, found: tuple[int, int]) -> tuple[int, int]:
     """Training and validation rows of data that have just been read."""
-    found = len(dataset.x_train), 0 if dataset.x_val is None else len(dataset.x_val)
     while len(_known) >= MOST:
         _known.pop(next(iter(_known)))
     _known[source, stamp] = found
@@ -22,4 +21,4 @@ def sizes(source: Source) -> tuple[int, int]:
     """Training and validation rows; raises :class:`gradsim.data.DataError` if the data can't be read."""
     stamp = source.stamp()
     found = _known.get((source, stamp))
-    return remember(source, stamp, source.load()) if found is None else found
+    return remember(source, stamp, source.row_counts()) if found is None else found

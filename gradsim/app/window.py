@@ -781,7 +781,8 @@ class MainWindow(QMainWindow):
             if focused is not None and focused is watched and _uses(focused, event):
                 event.accept()
                 return True
-        return super().eventFilter(watched, event)
+        # Every event of the program comes by: asking the base class would cost as much again.
+        return False
 
 
 _ARROWS = {Qt.Key.Key_Left, Qt.Key.Key_Right, Qt.Key.Key_Up, Qt.Key.Key_Down}

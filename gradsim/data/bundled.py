@@ -116,8 +116,7 @@ class FashionMNIST(Bundled):
             x_train, y_train, x_test, y_test = (arrays[n] for n in ("x_train", "y_train", "x_test", "y_test"))
         chosen = self.chosen()
         y_train, y_test = _renumbered(y_train, chosen), _renumbered(y_test, chosen)
-        train = _in_proportion(y_train, len(chosen), self.train_samples)
-        val = _in_proportion(y_test, len(chosen), self.val_samples)
+        train, val = self._divided(y_train, y_test)
         x = np.concatenate([x_train[train], x_test[val]]).astype(np.float32) / np.float32(255)
         labels = np.concatenate([y_train[train], y_test[val]])
         rows = np.arange(len(x))
@@ -130,6 +129,16 @@ class FashionMNIST(Bundled):
             _pixel_names(28, 28),
             self.title,
         )
+
+    def _divided(self, y_train: Array, y_test: Array) -> tuple[Array, Array]:
+        classes = len(self.chosen())
+        return _in_proportion(y_train, classes, self.train_samples), _in_proportion(y_test, classes, self.val_samples)
+
+    def row_counts(self, base: Path | None = None) -> tuple[int, int]:
+        # Without unpacking the pictures: the window waits for it.
+        with np.load(resource(f"data/{self.file}"), allow_pickle=False) as arrays:
+            train, val = self._divided(*(_renumbered(arrays[name], self.chosen()) for name in ("y_train", "y_test")))
+        return len(train), len(val)
 
     def signature(self, base: Path | None = None) -> Signature:
         # Without reading 5 MB: a stack asks for it on every edit.

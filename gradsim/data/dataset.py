@@ -86,6 +86,11 @@ class Dataset:
         return tuple(self.x_train.shape[1:])
 
     @property
+    def row_counts(self) -> tuple[int, int]:
+        """Rows for training and for validation."""
+        return len(self.x_train), 0 if self.x_val is None else len(self.x_val)
+
+    @property
     def signature(self) -> Signature:
         """What a stack needs to know."""
         return Signature(self.input_shape, self.task, self.y_train.shape[1], self.class_names)

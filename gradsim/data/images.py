@@ -78,14 +78,23 @@ class Images(OwnFile):
         folder = resolved(self.path, base)
         bare = (self.width, self.height, self.colour, self.per_class, self.broken)
         pixels, labels, names = _decoded(folder, *bare, self.stamp(base))
-        rng = np.random.Generator(np.random.PCG64(self.seed))
-        train, val = split(len(pixels), self.validation_split, rng, labels)
+        train, val = self._divided(labels)
         features = _names(self.height, self.width, self.colour)
         dataset = classified(pixels, labels, train, val, names, features, folder.name)
         for part in (dataset.x_train, dataset.x_val):
             if part is not None:
                 part /= np.float32(255)
         return dataset
+
+    def _divided(self, labels: Array) -> tuple[Array, Array]:
+        rng = np.random.Generator(np.random.PCG64(self.seed))
+        return split(len(labels), self.validation_split, rng, labels)
+
+    def row_counts(self, base: Path | None = None) -> tuple[int, int]:
+        """As of any source, but without decoding anything: broken pictures that will be left out are counted, too."""
+        files = _files(resolved(self.path, base), self.per_class, self.shape)
+        train, val = self._divided(np.repeat(np.arange(len(files)), [len(paths) for _, paths in files]))
+        return len(train), len(val)
 
     def signature(self, base: Path | None = None) -> Signature:
         # Without decoding anything: a stack asks for it on every edit.

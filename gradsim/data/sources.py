@@ -46,6 +46,10 @@ class Source(Spec):
         """Shapes and classes; raises as :meth:`load` does."""
         return _signature(self, base, self.stamp(base))
 
+    def row_counts(self, base: Path | None = None) -> tuple[int, int]:
+        """How many rows are for training and for validation; raises as :meth:`load` does."""
+        return self.load(base).row_counts
+
     def stamp(self, base: Path | None = None) -> object:
         """A value that changes when loading would give other arrays although the source is equal."""
         return None

@@ -102,7 +102,7 @@ def look(source: Source) -> Looked:
             head = tuple(tuple(cell[:80] for cell in row[:SHOWN_COLUMNS]) for row in rows)
         stamp, dataset = source.stamp(), source.load()
         # What the window asks for next is known then, and asked for without reading anything.
-        sizes.remember(source, stamp, dataset)
+        sizes.remember(source, stamp, dataset.row_counts)
         source.signature()
         return Looked(source, dataset, head, columns, first)
     except DataError as error:

@@ -184,3 +184,10 @@ def test_that_a_class_that_can_not_be_opened_is_named(folder: Path, monkeypatch:
     monkeypatch.setattr(Path, "iterdir", refuse)
     with pytest.raises(DataError, match=r"can't be opened: Permission denied.*dogs"):
         data.load(data.Images(str(folder), 6, 4))
+
+
+def test_that_rows_are_counted_without_decoding(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = data.Images(str(folder), 6, 4, validation_split=0.3)
+    loaded = data.load(source)
+    monkeypatch.setattr(images, "_decoded", None)
+    assert source.row_counts() == (len(loaded.x_train), len(loaded.x_val)) == (11, 5)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,6 +39,13 @@ def test_that_the_signature_is_that_of_the_arrays(name: str) -> None:
     source = data.source(name)
     assert source.signature() == source.load().signature
     assert data.input_shape(name) == source.load().input_shape
+
+
+@pytest.mark.parametrize("source", [*DEFAULTS, {"type": "fashion_mnist", "kinds": "6, 5", "val_samples": 50}])
+def test_that_the_rows_that_are_counted_are_those_of_the_arrays(source: Any) -> None:
+    dataset = data.load(source)
+    counted = data.source(source).row_counts()
+    assert counted == (len(dataset.x_train), 0 if dataset.x_val is None else len(dataset.x_val))
 
 
 def test_that_arrays_become_a_source_of_their_own() -> None:
