@@ -59,15 +59,27 @@ def read_file(path: str | os.PathLike[str], base: Experiment | None = None) -> I
         raise refuse(tr("the file"), tr("must end in {endings}", endings=", ".join(SUFFIXES)), path.name)
     if suffix == ".keras":
         return keras_file.read(path, base)
-    limit = {".json": file.MAX_BYTES, ".ipynb": notebooks.MAX_BYTES}.get(suffix, MAX_SOURCE)
+    data = content_of(path)
+    return keras_config.read(data, base) if suffix == ".json" else read_code(decoded(data), path.name, base)
+
+
+def content_of(path: Path) -> bytes:
+    """What is in a file of code.
+
+    Raises:
+        ImportFault: if it can't be read, or is too long for what its name says it is.
+    """
+    limit = {".json": file.MAX_BYTES, ".ipynb": notebooks.MAX_BYTES}.get(path.suffix.lower(), MAX_SOURCE)
     checked_file(path, limit)
     try:
-        data = path.read_bytes()
-        if suffix == ".json":
-            return keras_config.read(data, base)
-        text = data.decode("utf-8-sig")
+        return path.read_bytes()
     except OSError as error:
         raise refuse(tr("the file"), tr("can't be read: {reason}", reason=reason_of(error)), str(path)) from None
+
+
+def decoded(data: bytes) -> str:
+    """Text in UTF-8, with or without a byte order mark; raises ImportFault for anything else."""
+    try:
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise refuse(tr("the file"), tr("must be text in UTF-8; byte {place} is none", place=error.start)) from None
-    return read_code(text, path.name, base)

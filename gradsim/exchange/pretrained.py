@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from gradsim import data as datasets
-from gradsim.exchange import keras_file, weights
+from gradsim.exchange import weights
 from gradsim.exchange.results import Array, ImportFault
 from gradsim.exchange.weights import refuse
 from gradsim.i18n import tr
@@ -70,6 +70,9 @@ def load(path: str | os.PathLike[str], experiment: Experiment | None = None) -> 
         opened = file.load(path).experiment
         return load(weights_beside(path), opened)
     if path.suffix.lower() == ".keras":
+        # Loaded here: what reads configs takes a while, and only these files need it.
+        from gradsim.exchange import keras_file
+
         imported = keras_file.read(path, experiment)
         if imported.weights is None:
             raise refuse(tr("the file"), str(imported.notes[-1].message), path.name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt
@@ -27,7 +27,6 @@ from gradsim.app.build.editors import Combo, KindEditor, LongTextEditor, NumberE
 from gradsim.app.build.forms import RESETS, Form, RateEditor, Target, label_width, refusal
 from gradsim.app.build.panel import Panel
 from gradsim.app.build.problem_list import ProblemList
-from gradsim.app.inout.own_data import OwnData
 from gradsim.app.session import Session
 from gradsim.app.sizes import sizes
 from gradsim.data import DataError, Source
@@ -39,6 +38,9 @@ from gradsim.model.experiment import Experiment
 from gradsim.nn.optimizers import Optimizer
 from gradsim.nn.schedules import Schedule
 from gradsim.nn.spec import REGISTRIES, fields_of
+
+if TYPE_CHECKING:
+    from gradsim.app.inout.own_data import OwnData
 
 CLIPPING = {view.name: view for view in fields_of(Optimizer) if view.name.startswith(("clip", "global_clip"))}
 """The ways of clipping, as the optimizer defines them."""
@@ -249,6 +251,8 @@ class DataSection(_Section):
 
     def choose_file(self, identifier: str) -> OwnData | None:
         """Asks for the file or folder of a source and shows what is in it; None if the user thinks better of it."""
+        from gradsim.app.inout.own_data import OwnData
+
         title = tr(REGISTRIES["dataset"][identifier].title)
         start = os.path.dirname(getattr(self.source, "path", ""))
         if identifier == "images":

@@ -13,23 +13,23 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QDialog, QFileDialog
 
 from gradsim.app.build import verbs as building
-from gradsim.app.inout.export import ExportCode
-from gradsim.app.inout.own_data import OwnData
-from gradsim.app.inout.paste import PasteCode, looks_like_code
-from gradsim.app.inout.reuse import ReuseLayers
-from gradsim.app.inout.viewing import ViewWindow
 from gradsim.data import DataError, archives
-from gradsim.exchange import importing, keras_file, notebooks, start, weights
-from gradsim.exchange.python_code import MAX_SOURCE
+from gradsim.exchange import start, weights
 from gradsim.exchange.results import Imported, Notes
-from gradsim.exchange.weights import checked_file, refuse
 from gradsim.i18n import tr
-from gradsim.model import edits, file
+from gradsim.model import edits
 from gradsim.model.experiment import Experiment
 from gradsim.model.faults import FaultsError
 
 if TYPE_CHECKING:
+    from gradsim.app.inout.export import ExportCode
+    from gradsim.app.inout.own_data import OwnData
+    from gradsim.app.inout.paste import PasteCode
+    from gradsim.app.inout.reuse import ReuseLayers
+    from gradsim.app.inout.viewing import ViewWindow
     from gradsim.app.window import MainWindow
+
+# The dialogs, and what reads code, are imported where they are asked for: the window opens sooner without them.
 
 CODE = (".py", ".ipynb", ".json")
 """Files that hold code."""
@@ -100,6 +100,8 @@ class Desk(QObject):
 
     def own_data(self, path: Path | None = None) -> OwnData:
         """The dialog that looks at data before they are used."""
+        from gradsim.app.inout.own_data import OwnData
+
         dialog = OwnData(self.session, self.files.directory(), path, parent=self.window)
         self.show(dialog)
         return dialog
@@ -108,6 +110,8 @@ class Desk(QObject):
 
     def view(self, path: Path) -> ViewWindow:
         """A recording, in a window of its own."""
+        from gradsim.app.inout.viewing import ViewWindow
+
         window = ViewWindow(path)
         window.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.views.append(window)
@@ -129,6 +133,8 @@ class Desk(QObject):
 
     def reuse(self, path: Path | None = None) -> ReuseLayers:
         """The dialog that takes trained layers over."""
+        from gradsim.app.inout.reuse import ReuseLayers
+
         dialog = ReuseLayers(self.session, self.files.directory(), path, parent=self.window)
         self.show(dialog)
         return dialog
@@ -140,6 +146,8 @@ class Desk(QObject):
         data = QGuiApplication.clipboard().mimeData()
         if data is None or data.hasFormat(building.MIME) or not data.hasText():
             return False
+        from gradsim.app.inout.paste import looks_like_code
+
         text = data.text()
         if not looks_like_code(text):
             return False
@@ -151,6 +159,8 @@ class Desk(QObject):
 
     def paste_code(self) -> PasteCode:
         """The dialog, with the code on the clipboard in it if there is some."""
+        from gradsim.app.inout.paste import PasteCode
+
         text = QGuiApplication.clipboard().text() if self.clipboard_holds_code() else ""
         dialog = PasteCode(self.session, text, may_leave=self.files.may_leave, parent=self.window)
         self.show(dialog)
@@ -158,6 +168,8 @@ class Desk(QObject):
 
     def open_code(self, path: Path) -> bool:
         """A file of code, in the dialog."""
+        from gradsim.app.inout.paste import PasteCode
+
         try:
             text, reader = code_of(path)
         except FaultsError as error:
@@ -177,6 +189,8 @@ class Desk(QObject):
 
     def export_code(self) -> ExportCode:
         """The dialog of what goes out."""
+        from gradsim.app.inout.export import ExportCode
+
         dialog = ExportCode(
             self.session.experiment,
             self.files.directory(),
@@ -200,17 +214,12 @@ def code_of(path: Path) -> tuple[str, Callable[[str, Experiment], Imported]]:
     Raises:
         ImportFault: if it is no text, or too long.
     """
+    from gradsim.exchange import importing, keras_file, notebooks
+
     suffix = path.suffix.lower()
     if suffix == ".keras":
         return keras_file.config_text(path), functools.partial(_keras, path)
-    limit = {".json": file.MAX_BYTES, ".ipynb": notebooks.MAX_BYTES}.get(suffix, MAX_SOURCE)
-    checked_file(path, limit)
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise refuse(tr("the file"), tr("can't be read: {error}", error=error.strerror or error), str(path)) from None
-    except UnicodeDecodeError as error:
-        raise refuse(tr("the file"), tr("must be text in UTF-8; byte {n} is none", n=error.start)) from None
+    text = importing.decoded(importing.content_of(path))
     if suffix == ".ipynb":
         return notebooks.code_of(text, path.name, Notes())[0], importing.read_code_of
     return text, importing.read_text
@@ -218,6 +227,8 @@ def code_of(path: Path) -> tuple[str, Callable[[str, Experiment], Imported]]:
 
 def _keras(path: Path, text: str, base: Experiment) -> Imported:
     """A .keras file: its stack, which starts from its weights."""
+    from gradsim.exchange import keras_file
+
     imported = keras_file.read(path, base)
     if imported.weights is None:
         return imported
