@@ -6,4 +6,6 @@ setup_root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P)
 . "$setup_root/packaging/setup.sh"
 setup test "[test,dev]"
 cd "$setup_root"
+# A process per core, each with whole files; with arguments of one's own it is plain pytest.
+[ $# -gt 0 ] || set -- --numprocesses auto --dist loadfile
 exec "$venv_python" -m pytest -m "" "$@"

@@ -309,6 +309,10 @@ def message_of(fault: Mapping[str, Any]) -> str:
     return tr(words, **context)
 
 
+SHOWN = 160
+"""Most characters of a received value in a message."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Fault:
     """One thing that is wrong in an input.
@@ -330,8 +334,9 @@ class Fault:
         if self.received is MISSING:
             return tr("{place}: {message}", place=place, message=self.message)
         shown = repr(self.received)
-        if len(shown) > 80:
-            shown = shown[:77] + "..."
+        if len(shown) > SHOWN:
+            # Cut in the middle: a path ends in the name of the file.
+            shown = shown[: SHOWN // 2] + "..." + shown[-(SHOWN // 2) :]
         return tr("{place}: {message} (received {value})", place=place, message=self.message, value=shown)
 
 

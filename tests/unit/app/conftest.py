@@ -11,12 +11,20 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from gradsim import engine
-from gradsim.app import theme
+from gradsim.app import language, theme
 from gradsim.app.session import Session
 from gradsim.app.settings import Settings
 from gradsim.app.window import MainWindow
 from gradsim.model.experiment import Experiment
 from tests.unit.app.experiments import small_experiment
+
+
+@pytest.fixture(autouse=True)
+def own_language() -> Iterator[None]:
+    """A test that speaks another language, or fails in it, leaves English behind."""
+    yield
+    language.use("en")
+
 
 OpenSession = Callable[..., Session]
 OpenWindow = Callable[..., MainWindow]

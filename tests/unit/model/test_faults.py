@@ -55,3 +55,8 @@ def test_that_a_message_lists_every_fault_up_to_a_limit() -> None:
     many = FaultsError(Fault("a", "must be 1", number) for number in range(250))
     assert len(many.faults) == 250
     assert str(many).endswith("\n... and 150 more")
+
+
+def test_that_a_long_path_keeps_the_name_of_its_file() -> None:
+    text = str(Fault("path", "must be a file", f"/home/{'x' * 300}/own.csv"))
+    assert text.endswith("/own.csv')") and len(text) < 220

@@ -12,8 +12,8 @@ import pytest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from gradsim import i18n, lessons
-from gradsim.app import language, theme
+from gradsim import lessons
+from gradsim.app import language
 from gradsim.app.take import handing, handout
 from gradsim.app.take.handing import Handing
 from gradsim.app.take.pages import Pages
@@ -36,8 +36,7 @@ def played(lesson: Lesson) -> dict[str, Checked]:
 def in_chinese(qapp: QApplication) -> Iterator[None]:
     language.use("zh_CN")
     yield
-    i18n.set_language(i18n.SOURCE)
-    theme.use_script("latin")
+    language.use("en")
 
 
 def made(lesson: Lesson, played: dict[str, Checked], *, teacher: bool = False) -> pypdf.PdfReader:
@@ -124,8 +123,7 @@ def test_that_every_lesson_becomes_a_handout(qapp: QApplication, name: str, code
             assert one.text(step).title.replace(" ", "") in found
         assert 1 <= len(reader.pages) < 20
     finally:
-        i18n.set_language(i18n.SOURCE)
-        theme.use_script("latin")
+        language.use("en")
 
 
 def test_that_a_long_text_breaks_between_lines_and_loses_none(qapp: QApplication) -> None:
