@@ -55,6 +55,7 @@ def _run(argv: list[str], probe: _Display) -> int:
 
     app = _application(probe)
     from gradsim.app import theme
+    from gradsim.app.application import Application
     from gradsim.app.collector import Collector
     from gradsim.app.program import Program
     from gradsim.app.session import Session
@@ -79,6 +80,8 @@ def _run(argv: list[str], probe: _Display) -> int:
     settle = functools.partial(QTimer.singleShot, SETTLE_MS, collector, collector.settle)
     settle()
     program.window_changed.connect(settle)
+    if isinstance(app, Application):
+        app.file_wanted.connect(lambda path: program.window.files.take(Path(path)))
     # Python hears of a signal when it runs next, which the collector's timer sees to.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: program.window.close())
@@ -112,10 +115,12 @@ def _application(probe: _Display) -> Any:
     from PySide6.QtCore import QCoreApplication
     from PySide6.QtWidgets import QApplication
 
+    from gradsim.app.application import Application
+
     QCoreApplication.setApplicationName("gradsim")
     QCoreApplication.setOrganizationName("gradsim")
     existing = QApplication.instance()
-    app = existing if isinstance(existing, QApplication) else QApplication(["gradsim"])
+    app = existing if isinstance(existing, QApplication) else Application(["gradsim"])
     probe.close()
     app.setApplicationDisplayName("gradsim")
     app.setDesktopFileName("gradsim")

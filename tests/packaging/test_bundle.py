@@ -121,7 +121,9 @@ def test_that_the_manual_names_every_command_for_users_and_nothing_else() -> Non
 @pytest.mark.skipif(shutil.which("man") is None, reason="needs man")
 def test_that_the_manual_can_be_shown() -> None:
     command = ["man", "--warnings", "-E", "UTF-8", "-l", "-Tutf8", str(LINUX / "gradsim.1")]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"MANWIDTH": "80"})
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=os.environ | {"MANWIDTH": "80", "LC_ALL": "C.UTF-8"}
+    )
     assert (done.returncode, done.stderr) == (0, "")
     # Bold letters are printed twice.
     assert "GRADSIM_KERNELS" in re.sub(".\b", "", done.stdout)
