@@ -6,7 +6,6 @@ import enum
 import math
 from typing import Any, Literal
 
-import numpy as np
 from PySide6.QtCore import (
     QAbstractTableModel,
     QModelIndex,
@@ -18,7 +17,7 @@ from PySide6.QtCore import (
     Qt,
     Signal,
 )
-from PySide6.QtGui import QColor, QFont, QFontMetrics, QImage, QKeyEvent, QPainter, QPen, QResizeEvent
+from PySide6.QtGui import QColor, QFont, QFontMetrics, QKeyEvent, QPainter, QResizeEvent
 from PySide6.QtWidgets import (
     QComboBox,
     QDialog,
@@ -38,15 +37,14 @@ from PySide6.QtWidgets import (
 )
 
 from gradsim.app import theme
-from gradsim.app.diagnosis.miniature import Classes, miniature
 from gradsim.app.diagnosis.trying import Trial, Trying
 from gradsim.app.diagnosis.watching import Watching
-from gradsim.app.see import words
-from gradsim.app.see.plots import draw_part
+from gradsim.app.see import miniature, words
 from gradsim.app.session import Session
 from gradsim.diagnose import combined
 from gradsim.diagnose.cures import Result
 from gradsim.i18n import mark, tr, tr_n
+from gradsim.telemetry.classes import Classes
 from gradsim.telemetry.quantities import quantity
 
 STEPS = (100, 300, 1000)
@@ -241,19 +239,8 @@ class _Pictures(QStyledItemDelegate):
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         super().paint(painter, option, index)
         trial: Trial = index.data(Qt.ItemDataRole.UserRole)
-        look = theme.current()
         gap = theme.px(4)
-        area = QRectF(option.rect.adjusted(gap, gap, -gap, -gap))
-        picture = trial.picture
-        if picture is not None:
-            colours = np.array(look.table_argb(self._colours), np.uint32)
-            pixels = np.ascontiguousarray(colours[picture])
-            height, width = pixels.shape
-            image = QImage(pixels.data, width, height, width * 4, QImage.Format.Format_RGB32)
-            draw_part(painter, area, image, QRectF(image.rect()))
-        painter.setPen(QPen(QColor(look.line), 1))
-        painter.setBrush(Qt.BrushStyle.NoBrush)
-        painter.drawRect(area)
+        miniature.paint(painter, QRectF(option.rect.adjusted(gap, gap, -gap, -gap)), trial.picture, self._colours)
 
 
 class _Buttons(QStyledItemDelegate):
@@ -477,7 +464,7 @@ class TrialsDialog(QDialog):
         steps, key, upwards = int(self.steps.currentData()), self.key, self.upwards
 
         def draw(result: Result) -> Classes:
-            return miniature(result.recording, key, thresholds, steps, PICTURE, upwards=upwards)
+            return miniature.miniature(result.recording, key, thresholds, steps, PICTURE, upwards=upwards)
 
         findings = [seen.finding for seen in self.watching.findings]
         trying = Trying(self.session.experiment, findings, steps, draw, self)

@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from gradsim.app.diagnosis.miniature import Classes
 from gradsim.diagnose import Finding, cures
 from gradsim.diagnose.cures import Candidate, Progress, Result
 from gradsim.model.experiment import Experiment
+from gradsim.telemetry.classes import Classes
 
 PULL_MS = 100
 Draw = Callable[[Result], Classes]

@@ -8,22 +8,22 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QFontMetricsF, QImage, QPainter, QPaintEvent
+from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from gradsim.app import theme
 from gradsim.app.lessons.board import colours
-from gradsim.app.see import words
+from gradsim.app.see import miniature, words
 from gradsim.app.see.curves import polyline
 from gradsim.app.see.plots import pen
-from gradsim.app.see.pull import extreme
 from gradsim.i18n import tr
 from gradsim.lessons.numbers import number
-from gradsim.telemetry.classes import classify
 from gradsim.telemetry.quantities import quantity
 from gradsim.telemetry.recording import Recording
 
 Floats = NDArray[np.float64]
+PIXELS = (400, 400)
+"""Most columns and lines of a heatmap."""
 
 
 class SmallHeatmap(QWidget):
@@ -31,28 +31,12 @@ class SmallHeatmap(QWidget):
 
     def __init__(self, recording: Recording, key: str, title: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.recording, self.key, self.title = recording, key, title
+        self.title, self.colours = title, quantity(key).colours
+        steps = max(1, recording.stop - recording.start)
+        self.picture = miniature.miniature(recording, key, quantity(key).thresholds, steps, PIXELS, upwards=True)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setAccessibleName(title)
         self.setToolTip(tr("{title}: {quantity}, the whole run", title=title, quantity=tr(quantity(key).title)))
-
-    def image(self) -> QImage:
-        """A pixel for each layer and column of steps."""
-        definition = quantity(self.key)
-        each = max(1, len(self.recording) // 400)
-        columns = self.recording.columns(self.key, stride=each)
-        classes = classify(
-            definition,
-            extreme(definition, columns),
-            nan=columns.nan,
-            inf=columns.inf,
-            frozen=np.array([layer.frozen for layer in self.recording.layers]),
-            recorded=columns.recorded[:, None],
-        )
-        table = np.array(theme.current().table_argb(definition.colours), np.uint32)
-        pixels = np.ascontiguousarray(table[classes.T[::-1]])
-        height, width = pixels.shape
-        return QImage(pixels.data, width, height, width * 4, QImage.Format.Format_RGB32).copy()
 
     def sizeHint(self) -> QSize:
         return QSize(theme.px(150), theme.px(96) + round(QFontMetricsF(theme.font("small")).height()))
@@ -66,9 +50,7 @@ class SmallHeatmap(QWidget):
         title = metrics.elidedText(self.title, Qt.TextElideMode.ElideRight, self.width())
         painter.drawText(QRectF(0, 0, self.width(), head), Qt.AlignmentFlag.AlignLeft, title)
         area = QRectF(0.5, head, self.width() - 1, self.height() - head - 1)
-        painter.drawImage(area, self.image())
-        painter.setPen(pen(look.line))
-        painter.drawRect(area)
+        miniature.paint(painter, area, self.picture, self.colours)
 
 
 class SmallCurves(QWidget):

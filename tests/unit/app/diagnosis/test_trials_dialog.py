@@ -10,8 +10,8 @@ from PySide6.QtGui import QColor
 from pytestqt.qtbot import QtBot
 
 from gradsim.app import theme
-from gradsim.app.diagnosis.miniature import miniature
 from gradsim.app.diagnosis.trials_dialog import SHOWABLE, Column, TrialsDialog
+from gradsim.app.see.miniature import miniature
 from gradsim.app.window import MainWindow
 from gradsim.diagnose import Finding, cures
 from gradsim.model.experiment import Experiment

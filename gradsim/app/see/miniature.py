@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from typing import Literal
 
+import numpy as np
+from PySide6.QtCore import QRectF, Qt
+from PySide6.QtGui import QImage, QPainter
+
+from gradsim.app import theme
+from gradsim.app.see.plots import draw_part, pen
 from gradsim.app.see.pull import extreme, ranking
-from gradsim.telemetry.classes import Special, classify
+from gradsim.telemetry.classes import Classes, Special, classify
 from gradsim.telemetry.quantities import Thresholds, quantity
 from gradsim.telemetry.recording import Recording
-
-Classes = NDArray[np.uint8]
 
 
 def miniature(
@@ -48,3 +51,18 @@ def miniature(
         at = np.arange(lines_at_most) * rows // lines_at_most
         lines = order[np.maximum.reduceat(ranks[lines], at, axis=0)]
     return np.ascontiguousarray(lines)
+
+
+def paint(
+    painter: QPainter, area: QRectF, picture: Classes | None, colours: Literal["diverging", "sequential"]
+) -> None:
+    """Paints what :func:`miniature` gave, or nothing yet, with a line around it."""
+    look = theme.current()
+    if picture is not None:
+        pixels = np.ascontiguousarray(np.array(look.table_argb(colours), np.uint32)[picture])
+        height, width = pixels.shape
+        image = QImage(pixels.data, width, height, width * 4, QImage.Format.Format_RGB32)
+        draw_part(painter, area, image, QRectF(image.rect()))
+    painter.setPen(pen(look.line))
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    painter.drawRect(area)
