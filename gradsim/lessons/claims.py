@@ -16,7 +16,15 @@ from gradsim.lessons.measures import MEASURES, Measure, Outcome, Scene, below
 from gradsim.lessons.numbers import formatted
 from gradsim.nn.spec import Fault, Spec, frozen, option
 
-NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+
+def _checked_name(name: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name):
+        raise ValueError(tr("must be small letters, digits and _, beginning with a letter"))
+    return name
+
+
+Name = Annotated[str, pydantic.AfterValidator(_checked_name)]
+"""What the texts of a lesson call something by."""
 
 
 @frozen
@@ -27,18 +35,11 @@ class Claim(Spec):
         name: What the text's placeholders call it: ``{ratio}``.
     """
 
-    name: str = option("Name", "What placeholders call it: small letters, digits and _.")
+    name: Name = option("Name", "What placeholders call it: small letters, digits and _.")
     measure: Annotated[Measure, one_of(MEASURES)] = option("Measure", "What is measured.")
     above: float | None = option("Above", "It must be greater than this.", default=None)
     below: float | None = option("Below", "It must be less than this.", default=None)
     equals: float | None = option("Equals", "It must be exactly this.", default=None)
-
-    @pydantic.field_validator("name")
-    @classmethod
-    def _plain(cls, name: str) -> str:
-        if not NAME.fullmatch(name):
-            raise ValueError(tr("must be small letters, digits and _, beginning with a letter"))
-        return name
 
     @pydantic.model_validator(mode="after")
     def _possible(self) -> Claim:

@@ -7,10 +7,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
-import pydantic
-
 from gradsim.i18n import tr
-from gradsim.lessons.claims import NAME, Verdict
+from gradsim.lessons.claims import Name, Verdict
 from gradsim.lessons.fields import Kinds, parts, values
 from gradsim.lessons.measures import (
     Outcome,
@@ -209,15 +207,8 @@ class Choice(Spec):
         right_if: The claim of the step that makes it the right one; empty for a wrong one.
     """
 
-    key: str = option("Key", "What the texts call it.")
+    key: Name = option("Key", "What the texts call it.")
     right_if: str = option("Right if", "Name of the claim that makes it right.", default="")
-
-    @pydantic.field_validator("key")
-    @classmethod
-    def _plain(cls, key: str) -> str:
-        if not NAME.fullmatch(key):
-            raise ValueError("must be small letters, digits and _, beginning with a letter")
-        return key
 
 
 @frozen

@@ -7,11 +7,9 @@ import functools
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal
 
-import pydantic
-
 from gradsim import data as datasets
 from gradsim.i18n import tr
-from gradsim.lessons.claims import NAME, Claim
+from gradsim.lessons.claims import Claim, Name
 from gradsim.lessons.fields import one_of, part, parts, values
 from gradsim.lessons.functions import Functions
 from gradsim.lessons.measures import Outcome, Rows, Scene, below, layer_faults, quantity_faults, step_faults
@@ -142,7 +140,7 @@ class Step(Spec):
         minutes: How long it takes to teach.
     """
 
-    key: str = option("Key", "What the texts call the step: small letters, digits and _.")
+    key: Name = option("Key", "What the texts call the step: small letters, digits and _.")
     minutes: float = option("Minutes", "How long it takes to teach.", gt=0, le=30)
     runs: Annotated[tuple[Run, ...], parts(Run)] = option(
         "Runs", "What is trained; several are compared.", default=(), max_length=MOST_RUNS
@@ -160,13 +158,6 @@ class Step(Spec):
     claims: Annotated[tuple[Claim, ...], parts(Claim)] = option(
         "Claims", "What the text says, to be checked.", default=(), max_length=40
     )
-
-    @pydantic.field_validator("key")
-    @classmethod
-    def _plain(cls, key: str) -> str:
-        if not NAME.fullmatch(key):
-            raise ValueError("must be small letters, digits and _, beginning with a letter")
-        return key
 
     @functools.cached_property
     def scene(self) -> Scene:
