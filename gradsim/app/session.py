@@ -101,6 +101,8 @@ class Session(Player):
                 names, or drawn from the seed.
         """
         self.state.set_cursor(None)
+        # What the mouse rests on was a step of the run before.
+        self.state.set_hover(None)
         self.first_nonfinite = None
         self.failure = ""
         self.weights_given = weights is not None or bool(self.experiment.pretrained)

@@ -156,8 +156,13 @@ class SlowMotion(QWidget):
 
     def _paint_title(self, painter: QPainter, title: str) -> None:
         look = theme.current()
-        painter.setFont(theme.font("normal", bold=True))
+        room = self.width() - theme.px(14)
+        # As large as there is room for; what does not fit at all ends in dots.
+        fonts = [theme.font(size, bold=True) for size in ("normal", "small", "tiny")]
+        fitting = (font for font in fonts if QFontMetricsF(font).horizontalAdvance(title) <= room)
+        painter.setFont(next(fitting, fonts[-1]))
         metrics = QFontMetricsF(painter.font())
+        title = metrics.elidedText(title, Qt.TextElideMode.ElideRight, room)
         area = QRectF(theme.px(10), 0, self.width() - theme.px(14), metrics.height() + theme.px(8))
         painter.fillRect(area.adjusted(-theme.px(7), 0, 0, 0), QColor(look.plot))
         painter.setPen(QColor(look.accent))

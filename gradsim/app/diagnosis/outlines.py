@@ -31,6 +31,8 @@ class Outline:
     rect: QRectF
     first: bool
     """Whether it is the first one of its finding: that one has the badge."""
+    dashed: bool = False
+    """Whether it crosses one of another finding, from which it has to be told."""
 
 
 class _Clicks(QObject):
@@ -98,12 +100,12 @@ class Outlines(pg.GraphicsObject):
     def shown(self) -> list[Outline]:
         """The rectangles that reach into the picture, the one that is looked at last."""
         selected = self.watching.selected
-        found = [
-            outline
-            for seen in self.watching.findings
-            if seen.finding.severity != "note" or seen == selected
-            for outline in self._of(seen)
-        ]
+        found: list[Outline] = []
+        for seen in self.watching.findings:
+            if seen.finding.severity != "note" or seen == selected:
+                own = list(self._of(seen))
+                crosses = any(one.rect.intersects(other.rect) for one in own for other in found if not other.dashed)
+                found += [dataclasses.replace(one, dashed=crosses) for one in own]
         return sorted(found, key=lambda outline: outline.seen == selected)
 
     def _of(self, seen: Seen) -> Iterator[Outline]:
@@ -167,7 +169,9 @@ class Outlines(pg.GraphicsObject):
             width = theme.line_width(2.0 if chosen else 1.2)
             painter.setPen(pen(faded(look.plot, 190), width + 2.5))
             painter.drawRect(rect)
-            painter.setPen(pen(severity_colour(outline.seen.finding.severity), width))
+            dashed = outline.dashed and not chosen
+            style = Qt.PenStyle.DashLine if dashed else Qt.PenStyle.SolidLine
+            painter.setPen(pen(severity_colour(outline.seen.finding.severity), width, style))
             painter.drawRect(rect)
             # Where a number first was not finite the heatmap says so itself.
             if outline.first and outline.seen.finding.kind != "non-finite":
@@ -204,7 +208,8 @@ class Outlines(pg.GraphicsObject):
             self._badges.append((outline.seen, QRectF(box)))
             colour = QColor(severity_colour(finding.severity))
             chosen = outline.seen == selected
-            painter.setPen(pen(colour, theme.line_width(0.9)))
+            style = Qt.PenStyle.DashLine if outline.dashed and not chosen else Qt.PenStyle.SolidLine
+            painter.setPen(pen(colour, theme.line_width(0.9), style))
             painter.setBrush(colour if chosen else QColor(look.surface))
             painter.drawRoundedRect(box, theme.px(4), theme.px(4))
             ink = QColor(look.surface) if chosen else colour

@@ -349,3 +349,10 @@ def test_that_a_file_of_weights_that_is_gone_is_a_failure_in_words(open_session:
     with qtbot.waitSignal(session.failed, timeout=WAIT) as heard:
         session.start()
     assert "gone.npz" in heard.args[0] and "Traceback" not in heard.args[0]
+
+
+def test_that_nothing_of_the_run_before_is_under_the_mouse(open_session: OpenSession) -> None:
+    session = open_session(started=True)
+    session.state.set_hover((500, 1))
+    session.reset()
+    assert session.state.hover is None

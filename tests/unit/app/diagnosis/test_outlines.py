@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import dataclasses
+from types import SimpleNamespace
+
 import pytest
 from PySide6.QtCore import QPointF, Qt
 from pytestqt.qtbot import QtBot
 
 from gradsim.app import theme
 from gradsim.app.diagnosis.findings_page import severity_colour
+from gradsim.app.diagnosis.watching import Seen
 from gradsim.diagnose import Place
 from tests.unit.app.diagnosis.stacks import OpenWindow, fading, train
 from tests.unit.app.see.conftest import has_colour, painted
@@ -72,3 +76,21 @@ def test_that_a_click_on_a_badge_shows_its_finding(open_window: OpenWindow, qtbo
     assert window.diagnosis.findings.isVisible()
     # The heatmap did not take it for a click on a cell.
     assert window.session.state.cursor is None
+
+
+def test_that_outlines_of_two_findings_that_cross_are_told_apart(
+    open_window: OpenWindow, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window = open_window(fading())
+    train(window, qtbot, 300)
+    outlines, watching = window.diagnosis.outlines, window.diagnosis.watching
+    one = next(seen for seen in watching.findings if seen.finding.severity != "note")
+
+    def seen(key: str, place: Place) -> Seen:
+        return dataclasses.replace(one, finding=dataclasses.replace(one.finding, places=(place,)), key=key)
+
+    told = seen("a", Place(0, 3, 0, 200)), seen("b", Place(2, 4, 100, 300)), seen("c", Place(0, 0, 210, 300))
+    monkeypatch.setattr(outlines, "watching", SimpleNamespace(findings=told, selected=None))
+    assert [(outline.seen.key, outline.dashed) for outline in outlines.shown()] == [
+        ("a", False), ("b", True), ("c", False),
+    ]  # fmt: skip
