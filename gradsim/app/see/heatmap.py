@@ -599,7 +599,7 @@ class Heatmap(TimePlot):
     def invitation(self) -> str:
         """What stands where nothing is recorded: what to do, or why nothing can be done."""
         if why := getattr(self.session, "failure", ""):
-            if not self.rows.row_count:
+            if not self.rows.bands:
                 return tr("There is no layer yet: double-click one in the list at the lower left, or drag it up.")
             return tr("This can't be trained: {why}", why=why)
         return tr(

@@ -128,6 +128,8 @@ def test_that_an_impossible_stack_is_said_until_it_is_mended(open_window: OpenWi
     window.session.edit(edits.remove, [window.session.experiment.layers[0].uid])
     assert not window.banner.isVisible()
     assert "Space" in window.stage.heatmap.invitation()
+    window.session.show(Experiment(()))
+    assert "no layer yet" in window.stage.heatmap.invitation()
 
 
 def test_that_escape_leads_from_the_palette_to_the_cards(open_window: OpenWindow, qtbot: QtBot) -> None:
