@@ -23,6 +23,7 @@ from gradsim.app.about import report
 from gradsim.app.settings import Settings
 from gradsim.app.window import MainWindow
 from gradsim.model import bundled, edits, file
+from gradsim.model.experiment import Experiment
 from gradsim.nn.layers import registry
 from tests.unit.app.experiments import exploding_experiment, impossible_experiment, small_experiment
 
@@ -138,6 +139,19 @@ def test_that_escape_leads_from_the_palette_to_the_cards(open_window: OpenWindow
     qtbot.keyClicks(window.palette_panel.search, "dense")
     qtbot.keyClick(window.palette_panel.search, Qt.Key.Key_Escape)
     assert window.focusWidget() is window.cards
+
+
+def test_that_the_tab_key_goes_through_the_pictures_as_they_stand(open_window: OpenWindow, qtbot: QtBot) -> None:
+    window = open_window()
+    stage = window.stage
+    parts = [stage.follow, stage.heatmap, stage.profile, stage.colour_bar, stage.curves, stage.time_line]
+    met: list[int] = []
+    at: QWidget | None = window.cards
+    while at is not None and (at := at.nextInFocusChain()) is not window.cards:
+        inside = [number for number, part in enumerate(parts) if part is at or part.isAncestorOf(at)]
+        if inside and at.focusPolicy() & Qt.FocusPolicy.TabFocus and inside[0] not in met:
+            met.append(inside[0])
+    assert met == list(range(len(parts)))
 
 
 def test_that_a_refused_edit_is_said(open_window: OpenWindow) -> None:
