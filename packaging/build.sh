@@ -100,14 +100,23 @@ find "$root" -type d -exec chmod 755 {} +
 find "$root/usr/share" -type f -exec chmod 644 {} +
 (cd "$root" && find usr -type f -print0 | sort -z | xargs -0 md5sum > DEBIAN/md5sums)
 deb=dist/gradsim_${version}_$arch.deb
-dpkg-deb --root-owner-group -Zxz -z9 --build "$root" "$deb" >&2
+# As dpkg-deb --build does it, which does not know the filter for machine code: it makes the package 6 % smaller, and
+# every dpkg can read it.
+packed() { tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" --create "$@"; }
+# The filter knows the jumps of one architecture.
+case $(uname -m) in x86_64) filter=--x86 ;; *) filter= ;; esac
+# shellcheck disable=SC2086
+packed --directory "$root" --exclude=./DEBIAN . | xz -T0 $filter --lzma2=preset=9 > build/data.tar.xz
+packed --directory "$root/DEBIAN" . | xz > build/control.tar.xz
+echo 2.0 > build/debian-binary
+rm -f "$deb"
+(cd build && ar rcD "../$deb" debian-binary control.tar.xz data.tar.xz)
+dpkg-deb --info "$deb" >&2
 
 say "the portable archive"
 portable=gradsim-$version-linux-$(uname -m)
-# The filter knows the jumps of one architecture.
-case $(uname -m) in x86_64) filter=--x86 ;; *) filter= ;; esac
-tar --directory dist --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" \
-    --transform "s,^gradsim,$portable," --create gradsim | xz -T0 $filter --lzma2=preset=9 > "dist/$portable.tar.xz"
+# shellcheck disable=SC2086
+packed --directory dist --transform "s,^gradsim,$portable," gradsim | xz -T0 $filter --lzma2=preset=9 > "dist/$portable.tar.xz"
 (cd dist && sha256sum "${deb#dist/}" "$portable.tar.xz" > SHA256SUMS)
 
 printf '%s: %s MB, %s MB installed\n' "$deb" "$(($(stat -c %s "$deb") / 1000000))" "$((installed * 1024 / 1000000))"
