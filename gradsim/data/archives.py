@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.lib import format as npy
 
+from gradsim import zipped
 from gradsim.data.dataset import Array, DataError
 from gradsim.data.tables import Report, checked_file
 from gradsim.i18n import tr
@@ -45,7 +46,7 @@ def read(path: Path) -> tuple[tuple[Array, ...], tuple[str, ...]]:
     """
     checked_file(path, MAX_FILE_BYTES)
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipped.opened(path) as archive:
             return _read(archive)
     except UNREADABLE as error:
         raise _unreadable(path, error) from None
@@ -59,7 +60,7 @@ def names(path: Path) -> tuple[str, ...]:
     """Names of the arrays in an archive; raises as :func:`read`."""
     checked_file(path, MAX_FILE_BYTES)
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipped.opened(path) as archive:
             return tuple(name.removesuffix(".npy") for name in archive.namelist()[:MAX_MEMBERS])
     except UNREADABLE as error:
         raise _unreadable(path, error) from None

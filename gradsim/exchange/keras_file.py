@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from gradsim import zipped
 from gradsim.exchange import keras_config
 from gradsim.exchange.assembling import Json
 from gradsim.exchange.python_code import Made
@@ -73,7 +74,7 @@ def config_text(path: str | os.PathLike[str]) -> str:
 
 def _from(path: Path, name: str, limit: int) -> bytes:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipped.opened(path) as archive:
             return _member(archive, name, limit)
     except ImportFault:
         raise

@@ -19,6 +19,7 @@ from typing import IO, Any, TypeGuard
 import numpy as np
 from numpy.lib import format as npy
 
+from gradsim import zipped
 from gradsim.exchange.results import Array, ImportFault
 from gradsim.i18n import reason_of, tr
 from gradsim.model import file
@@ -112,7 +113,7 @@ def is_recording(path: Path) -> bool:
     """Whether an archive is a recording of a training."""
     checked_file(path)
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipped.opened(path) as archive:
             return "recording.npy" in archive.namelist()
     except UNREADABLE:
         return False
@@ -130,7 +131,7 @@ def read_npz(path: Path, most: int = 2 * MAX_PARAMETERS, first: int | None = Non
     """
     checked_file(path)
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipped.opened(path) as archive:
             return _npz(archive, most, first)
     except ImportFault:
         raise

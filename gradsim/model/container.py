@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from gradsim import zipped
 from gradsim.i18n import tr
 from gradsim.model.faults import FaultsError
 from gradsim.nn.spec import MISSING, Fault
@@ -89,7 +90,8 @@ def members(stream: IO[bytes]) -> Mapping[str, IO[bytes]]:
     if len(tail) < _END.size or tail[:4] != b"PK\x05\x06":
         raise _wrong(tr("must end in a list of its members; it is damaged, or not all of it is there"), MISSING)
     _, _, _, here, total, size, start, comment = _END.unpack(tail)
-    if here != total or total > len(MEMBERS) or size > 4096 or comment or start + size + _END.size != length:
+    listed = here == total and zipped.listed(stream) == (total, size)
+    if not listed or total > len(MEMBERS) or size > 4096 or comment or start + size + _END.size != length:
         # zipfile would read the whole list into memory, whatever it says.
         raise _wrong(tr("must hold {names} and nothing else", names=", ".join(MEMBERS)), tr("another list of members"))
     try:

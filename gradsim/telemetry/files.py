@@ -10,8 +10,6 @@ rows only (``KEY.mean``), since for single steps they follow from the others; ``
 from __future__ import annotations
 
 import json
-import os
-import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -24,6 +22,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from gradsim import zipped
 from gradsim.i18n import tr
 from gradsim.replacing import replacing
 from gradsim.telemetry import quantities as q
@@ -33,10 +32,6 @@ FORMAT = "gradsim recording"
 VERSION = 1
 HEADER_LIMIT = 16 * 2**20
 """Largest JSON member accepted, in bytes."""
-MEMBER_LIMIT = 65_536
-"""More members than this are not accepted: zip's own old limit."""
-DIRECTORY_LIMIT = 32 * 2**20
-"""Largest list of members accepted, in bytes."""
 WEIGHT_TYPES = ("float32", "float64")
 
 
@@ -114,8 +109,8 @@ class Reader:
     def __init__(self, path: str | Path, archive: zipfile.ZipFile, limit: int) -> None:
         self.path, self.archive = path, archive
         infos = archive.infolist()
-        if len(infos) > MEMBER_LIMIT:
-            raise self.error(None, tr("at most {limit} members", limit=MEMBER_LIMIT), str(len(infos)))
+        if len(infos) > zipped.MOST_MEMBERS:
+            raise self.error(None, tr("at most {limit} members", limit=zipped.MOST_MEMBERS), str(len(infos)))
         self.members: dict[str, zipfile.ZipInfo] = {}
         for info in infos:
             name = info.filename.removesuffix(".npy")
@@ -231,20 +226,15 @@ def reading(stream: IO[bytes], path: str | Path, *, limit_bytes: int) -> Iterato
 
 def _check_directory(stream: IO[bytes], path: str | Path) -> None:
     """Refuse an archive whose list of members alone would fill the memory: zipfile reads it whole."""
-    stream.seek(0, os.SEEK_END)
-    length = min(stream.tell(), 2**16 + 22)
-    stream.seek(-length, os.SEEK_END)
-    tail = stream.read(length)
-    at = tail.rfind(b"PK\x05\x06")
-    if at < 0 or len(tail) < at + 22:
+    found = zipped.listed(stream)
+    if found is None:
         raise RecordingFileError(path, None, tr("an .npz archive"), tr("something else (no list of members)"))
-    members, size = struct.unpack_from("<HL", tail, at + 10)
-    # 0xFFFF members means that a zip64 record tells the true number, and no recording has as many.
-    if members >= MEMBER_LIMIT - 1 or size > DIRECTORY_LIMIT:
+    members, size = found
+    if members >= zipped.MOST_MEMBERS or size > zipped.MOST_BYTES:
         allowed = tr(
             "a list of less than {members} members in at most {bytes} bytes",
-            members=MEMBER_LIMIT - 1,
-            bytes=DIRECTORY_LIMIT,
+            members=zipped.MOST_MEMBERS,
+            bytes=zipped.MOST_BYTES,
         )
         raise RecordingFileError(path, None, allowed, tr("{n} members in {bytes} bytes", n=members, bytes=size))
 
@@ -390,6 +380,6 @@ def _weights(reader: Reader, counts: dict[str, Any], name: str) -> list[NDArray[
     count = counts.get(name)
     if count is None:
         return None
-    if type(count) is not int or not 0 <= count <= MEMBER_LIMIT:
+    if type(count) is not int or not 0 <= count <= zipped.MOST_MEMBERS:
         raise reader.error("recording", f"weights.{name}: a number of arrays", repr(count))
     return [reader.array(f"{name}.{index}", WEIGHT_TYPES, None) for index in range(count)]
