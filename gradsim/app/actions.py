@@ -32,7 +32,7 @@ MENUS = {
     "present": "&Lessons",
     "help": "&Help",
 }
-SUBMENUS = {"language": "&Language"}
+SUBMENUS = {"language": "Lan&guage"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,7 +196,7 @@ def _file_verbs() -> Iterable[Verb]:
     )
     yield Verb(
         "file.export_record",
-        "Export the &record…",
+        "Export t&he record…",
         (),
         "Save every recorded number as a table (CSV) or recording (NPZ).",
         lambda w: w.files.ask_export(),
@@ -243,7 +243,7 @@ def _edit_verbs() -> Iterable[Verb]:
         )
     yield Verb(
         "edit.move_up",
-        "Move &up",
+        "&Move up",
         ("Alt+Up",),
         "Move the selected layers one card up, also into and out of groups.",
         lambda w: w.cards.move_selection(upwards=True),
@@ -273,7 +273,7 @@ def _edit_verbs() -> Iterable[Verb]:
     )
     yield Verb(
         "edit.find_layer",
-        "Add a &layer…",
+        "Add a la&yer…",
         ("Ctrl+L",),
         "Go to the palette of layers: type a name, Enter adds it behind the selection.",
         lambda w: w.show_palette(),

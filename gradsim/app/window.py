@@ -244,7 +244,7 @@ class MainWindow(QMainWindow):
         files = self.menus["file"]
         before = self.actions_["file.save"]
         self.recent_menu = QMenu(tr("Open &recent"), self)
-        self.examples_menu = QMenu(tr("&Examples"), self)
+        self.examples_menu = QMenu(tr("E&xamples"), self)
         files.insertMenu(before, self.recent_menu)
         files.insertMenu(before, self.examples_menu)
         files.insertSeparator(before)

@@ -415,7 +415,7 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         "group_repeat",
-        "Group into &repeat",
+        "&Group into repeat",
         "Ctrl+G",
         "Put the selected layers into a group that is repeated.",
         group_repeat,
@@ -424,7 +424,7 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         "group_residual",
-        "Group into re&sidual block",
+        "Group into residual &block",
         "Ctrl+Shift+G",
         "Put the selected layers into a block whose input is added to its output.",
         group_residual,
@@ -433,7 +433,7 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         "ungroup",
-        "&Ungroup",
+        "U&ngroup",
         "Ctrl+U",
         "Put the layers of the selected groups in their place.",
         ungroup,
@@ -442,7 +442,7 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         "unroll",
-        "U&nroll",
+        "Unro&ll",
         "Ctrl+Shift+U",
         "Put every repetition of the selected groups in their place.",
         unroll,

@@ -18,7 +18,8 @@ from PySide6.QtWidgets import (
 )
 from pytestqt.qtbot import QtBot
 
-from gradsim.app import theme
+from gradsim import i18n
+from gradsim.app import language, theme
 from gradsim.app.about import report
 from gradsim.app.settings import Settings
 from gradsim.app.window import MainWindow
@@ -271,6 +272,19 @@ def test_that_every_menu_has_its_actions(open_window: OpenWindow) -> None:
     for menu in window.menus.values():
         assert menu.actions()
         assert not [action for action in menu.actions() if not action.text() and not action.isSeparator()]
+
+
+@pytest.mark.parametrize("code", i18n.LANGUAGES)
+def test_that_no_two_entries_of_a_shown_menu_share_a_letter(open_window: OpenWindow, code: str) -> None:
+    language.use(code)
+    try:
+        window = open_window(started=False)
+        for menu in [window.menuBar(), *window.menus.values()]:
+            texts = [action.text().replace("&&", "") for action in menu.actions()]
+            letters = [text[text.index("&") + 1].lower() for text in texts if "&" in text]
+            assert sorted(letters) == sorted(set(letters)), texts
+    finally:
+        language.use("en")
 
 
 def test_that_an_example_opens_and_plays(open_window: OpenWindow, qtbot: QtBot) -> None:
