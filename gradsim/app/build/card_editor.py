@@ -209,7 +209,7 @@ class CardEditor(QObject):
         if watched is self.widget and event.type() == QEvent.Type.FocusOut and isinstance(event, QFocusEvent):
             inside = event.reason() in (Qt.FocusReason.PopupFocusReason, Qt.FocusReason.ActiveWindowFocusReason)
             if not inside and self._refusal is None:
-                QTimer.singleShot(0, self._leave_editor)
+                QTimer.singleShot(0, self, self._leave_editor)
         return super().eventFilter(watched, event)
 
     def _leave_editor(self) -> None:

@@ -29,18 +29,19 @@ class Heading(QWidget):
         grid.setColumnStretch(0, 1)
         theme.changed.connect(self._dress)
         self._dress()
-        self.set_talk(talk)
+        self.talk = talk
+        talk.changed.connect(self.renew)
+        self.renew()
 
     def set_talk(self, talk: Talk) -> None:
         """Speaks of another thing."""
+        self.talk.changed.disconnect(self.renew)
         self.talk = talk
         talk.changed.connect(self.renew)
         self.renew()
 
     def renew(self) -> None:
         """Writes what the talk says now."""
-        if self.sender() not in (None, self.talk):
-            return
         self.title.setText(self.talk.title)
         self.line.setText(self.talk.line)
         self.line.setVisible(bool(self.talk.line))

@@ -105,18 +105,19 @@ class NotesWindow(QWidget):
         self._timer.start()
         theme.changed.connect(self._dress)
         self._dress()
-        self.set_talk(talk)
+        self.talk = talk
+        talk.changed.connect(self.renew)
+        self.renew()
 
     def set_talk(self, talk: Talk) -> None:
         """Notes of another thing."""
+        self.talk.changed.disconnect(self.renew)
         self.talk = talk
         talk.changed.connect(self.renew)
         self.renew()
 
     def renew(self) -> None:
         """Writes what the talk says now."""
-        if self.sender() not in (None, self.talk):
-            return
         talk = self.talk
         self.title.setText(talk.title)
         self.text.setMarkdown(talk.notes or tr("There are no notes for this."))

@@ -317,3 +317,19 @@ def test_that_the_audience_gets_the_projector_and_the_teacher_the_own_screen(tmp
         ["own", ""],
         [1000, 700],
     ]
+
+
+def test_that_a_talk_left_and_taken_up_again_is_heard_once(
+    open_window: OpenWindow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window = open_window()
+    heading = window.presenter.heading
+    talk = ThreeSteps(window.session)
+    for _ in range(3):
+        window.presenter.set_talk(talk)
+        window.presenter.set_talk(None)
+    window.presenter.set_talk(talk)
+    heard = []
+    monkeypatch.setattr(heading.line, "setText", lambda text: heard.append(talk.title))
+    talk.forward()
+    assert heard == ["Step 2"]
