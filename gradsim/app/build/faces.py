@@ -545,7 +545,11 @@ class Faces:
             metrics = QFontMetricsF(theme.font("small", bold=True))
             name = metrics.horizontalAdvance(self.texts(item, compact=True)[0]) + theme.px(4)
             left_over = width - self._chips_width(item) - theme.px(8) - mark
-            share = min(share, max(name, left_over)) if name < share else max(share, min(name, left_over))
+            if name < share:
+                share = min(share, max(name, left_over))
+            else:
+                # A name says more than the end of an initializer's does.
+                share = max(share, min(name, max(left_over, 0.45 * width)))
             width = share
         return QRectF(left, face.top(), max(width, theme.px(30)), face.height())
 

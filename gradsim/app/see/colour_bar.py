@@ -36,6 +36,7 @@ from PySide6.QtWidgets import (
 from gradsim.app import theme
 from gradsim.app.player import Watched
 from gradsim.app.see import words
+from gradsim.app.see.elided import Elided
 from gradsim.app.see.heatmap import PATTERNS
 from gradsim.app.see.plots import LEFT, draw_part, gutter, pen
 from gradsim.i18n import mark, tr
@@ -376,7 +377,7 @@ class ColourBar(QWidget):
         self.session = session
         self.bar, self.marks = Bar(session, self), Marks(self)
         self.fields: dict[str, QLineEdit] = {}
-        self._before, self._between, self._after = QLabel(self), QLabel(self), QLabel(self)
+        self._before, self._between, self._after = QLabel(self), QLabel(self), Elided(self)
         for name in ("vanishing", "exploding"):
             field = QLineEdit(self)
             validator = QDoubleValidator(field)

@@ -631,6 +631,18 @@ def test_that_a_factor_of_a_group_leaves_its_name_whole(make_session: MakeSessio
     assert column.faces.first_line(ends)[0] == "dense_20"
 
 
+def test_that_a_low_card_has_room_for_its_name_before_its_choices(
+    make_session: MakeSession, make_column: MakeColumn
+) -> None:
+    session = make_session(*(Dense(16, "sigmoid", name=f"hidden_{n}") for n in range(120)), Dense(1, "sigmoid"))
+    column = make_column(session, width=200, height=400)
+    item = column.faces.arrangement.item(session.experiment.layers[110].uid)
+    assert item is not None
+    assert column.faces.is_low(item)
+    assert column.faces.first_line(item)[0] == "hidden_110"
+    assert len(column.faces.chips(item)) == 3
+
+
 def item_middle(column: CardsColumn, uid: str) -> QPointF:
     item = column.faces.arrangement.item(uid)
     assert item is not None
