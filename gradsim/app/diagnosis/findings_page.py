@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QKeyEvent, QMouseEvent, QPalette
@@ -306,6 +307,45 @@ class FindingCard(QFrame):
             super().keyPressEvent(event)
 
 
+def arrange(
+    cards: dict[str, FindingCard],
+    column: QVBoxLayout,
+    findings: Sequence[Seen],
+    names: tuple[str, ...],
+    make: Callable[[Seen], FindingCard],
+) -> list[Seen]:
+    """Brings cards in line with what is found: those of what is gone go, the others stand in its order.
+
+    Args:
+        cards: Those that are there, by the keys of their findings; changed.
+        column: Where they stand.
+        names: Of the layers.
+        make: Makes a card.
+
+    Returns:
+        The findings whose cards are new.
+    """
+    kept = {seen.key for seen in findings}
+    for key in [key for key in cards if key not in kept]:
+        gone = cards.pop(key)
+        column.removeWidget(gone)
+        gone.hide()
+        gone.deleteLater()
+    new = []
+    for place, seen in enumerate(findings):
+        card = cards.get(seen.key)
+        if card is None:
+            card = cards[seen.key] = make(seen)
+            column.insertWidget(place, card)
+            card.show()
+            new.append(seen)
+        elif column.indexOf(card) != place:
+            column.removeWidget(card)
+            column.insertWidget(place, card)
+        card.show_finding(seen.finding, names)
+    return new
+
+
 class FindingsPage(Panel):
     """What is wrong with the run, what theory expected, and the way to the cures."""
 
@@ -367,37 +407,20 @@ class FindingsPage(Panel):
 
     def refresh(self) -> None:
         names = tuple(layer.name for layer in self.session.rows())
-        findings = self.watching.findings
-        order = [seen.key for seen in findings]
-        for key in [key for key in self.cards if key not in order]:
-            card = self.cards.pop(key)
-            self._list.removeWidget(card)
-            card.hide()
-            card.deleteLater()
-        for place, seen in enumerate(findings):
-            card_now = self.cards.get(seen.key)
-            if card_now is None:
-                card_now = self._add(seen, place)
-                card_now.show_finding(seen.finding, names)
-                card_now.set_unfolded(seen.key in self._unfolded)
-                card_now.show_cures(self.remedying.suggested(seen.finding.kind))
-                card_now.set_selected(seen == self.watching.selected)
-            else:
-                if self._list.indexOf(card_now) != place:
-                    self._list.removeWidget(card_now)
-                    self._list.insertWidget(place, card_now)
-                card_now.show_finding(seen.finding, names)
+        new = arrange(self.cards, self._list, self.watching.findings, names, self._made)
+        for seen in new:
+            card = self.cards[seen.key]
+            card.set_unfolded(seen.key in self._unfolded)
+            card.show_cures(self.remedying.suggested(seen.finding.kind))
+            card.set_selected(seen == self.watching.selected)
         self._head()
         self._explain()
 
-    def _add(self, seen: Seen, place: int) -> FindingCard:
+    def _made(self, seen: Seen) -> FindingCard:
         card = FindingCard(seen.key, self.scroll_area.widget())
         card.chosen.connect(self.choose)
         card.unfolded.connect(self._on_unfolded)
         card.cure_wanted.connect(lambda key: self.remedying.apply([key]))
-        self._list.insertWidget(place, card)
-        card.show()
-        self.cards[seen.key] = card
         return card
 
     def choose(self, key: str) -> None:

@@ -10,8 +10,8 @@ from PySide6.QtWidgets import QFileDialog, QLabel, QMainWindow, QSplitter, QStac
 
 from gradsim.app import theme
 from gradsim.app.build.panel import Panel
-from gradsim.app.diagnosis.findings_page import FindingCard
-from gradsim.app.diagnosis.watching import Watching
+from gradsim.app.diagnosis.findings_page import FindingCard, arrange
+from gradsim.app.diagnosis.watching import Seen, Watching
 from gradsim.app.inout.following import Viewed
 from gradsim.app.see.rows import RowLayout, RowSpace
 from gradsim.app.see.stage import Stage
@@ -51,21 +51,7 @@ class Found(Panel):
         """Shows what has been found by now."""
         names = tuple(layer.name for layer in self.viewed.rows())
         findings = self.watching.findings
-        order = [seen.key for seen in findings]
-        for key in [key for key in self.cards if key not in order]:
-            card = self.cards.pop(key)
-            self._list.removeWidget(card)
-            card.hide()
-            card.deleteLater()
-        for place, seen in enumerate(findings):
-            card = self.cards.get(seen.key)  # type: ignore[assignment]
-            if card is None:
-                card = FindingCard(seen.key, self.scroll_area.widget())
-                card.chosen.connect(self.choose)
-                self.cards[seen.key] = card
-            self._list.removeWidget(card)
-            self._list.insertWidget(place, card)
-            card.show_finding(seen.finding, names)
+        arrange(self.cards, self._list, findings, names, self._made)
         if self.viewed.recorder is None or self.watching.looked is None:
             text = tr("Nothing to look at yet")
         elif findings:
@@ -73,6 +59,11 @@ class Found(Panel):
         else:
             text = tr("Nothing is wrong in this record")
         self.headline.setText(text)
+
+    def _made(self, seen: Seen) -> FindingCard:
+        card = FindingCard(seen.key, self.scroll_area.widget())
+        card.chosen.connect(self.choose)
+        return card
 
     def choose(self, key: str) -> None:
         """Shows a finding where it happened."""
