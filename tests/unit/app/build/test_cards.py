@@ -7,11 +7,20 @@ from collections.abc import Callable
 
 import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt
-from PySide6.QtGui import QContextMenuEvent, QDragEnterEvent, QDragMoveEvent, QDropEvent, QKeySequence
+from PySide6.QtGui import (
+    QContextMenuEvent,
+    QDragEnterEvent,
+    QDragMoveEvent,
+    QDropEvent,
+    QFont,
+    QFontMetricsF,
+    QKeySequence,
+)
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QPushButton
 from pytestqt.qtbot import QtBot
 
+from gradsim.app import theme
 from gradsim.app.build import verbs
 from gradsim.app.build.arrangement import INPUT, LOSS
 from gradsim.app.build.cards import CardsColumn
@@ -632,15 +641,27 @@ def test_that_a_factor_of_a_group_leaves_its_name_whole(make_session: MakeSessio
 
 
 def test_that_a_low_card_has_room_for_its_name_before_its_choices(
-    make_session: MakeSession, make_column: MakeColumn
+    make_session: MakeSession, make_column: MakeColumn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session = make_session(*(Dense(16, "sigmoid", name=f"hidden_{n}") for n in range(120)), Dense(1, "sigmoid"))
-    column = make_column(session, width=200, height=400)
-    item = column.faces.arrangement.item(session.experiment.layers[110].uid)
+    def readable(*_: object, **__: object) -> QFont:
+        font = QFont()
+        font.setPixelSize(12)
+        return font
+
+    # Offscreen there may be a font of a pixel's width.
+    monkeypatch.setattr(theme, "font", readable)
+    wide = 240
+    each = QFontMetricsF(theme.font("small", bold=True)).horizontalAdvance("n")
+    # Longer than the share of a name is, shorter than half of the card; and the choices would take all of it.
+    name = "n" * int(0.38 * (wide - 30) / each)
+    session = make_session(*(Dense(16, "sigmoid") for _ in range(80)), Dense(16, "sigmoid", name=name))
+    column = make_column(session, width=wide, height=400)
+    monkeypatch.setattr(column.faces, "_chips_width", lambda item: 10.0 * wide)
+    item = column.faces.arrangement.item(session.experiment.layers[80].uid)
     assert item is not None
     assert column.faces.is_low(item)
-    assert column.faces.first_line(item)[0] == "hidden_110"
-    assert len(column.faces.chips(item)) == 3
+    column.faces._titles.clear()
+    assert column.faces.first_line(item)[0] == name
 
 
 def item_middle(column: CardsColumn, uid: str) -> QPointF:
