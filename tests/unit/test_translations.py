@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import importlib.util
-import os
 import re
 import sys
 import unicodedata
@@ -68,12 +67,6 @@ def columns(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
 
 
-complete = pytest.mark.skipif(
-    not os.environ.get("GRADSIM_TRANSLATIONS"), reason="translated when the texts stand still"
-)
-
-
-@complete
 def test_that_the_catalogue_holds_what_there_is_to_say_and_nothing_else(catalogue: Catalog) -> None:
     held = {TOOL.key_of(message) for message in catalogue if message.id}
     wanted = TOOL.texts()
@@ -81,7 +74,6 @@ def test_that_the_catalogue_holds_what_there_is_to_say_and_nothing_else(catalogu
     assert sorted(map(str, held - wanted)) == [], "type: python packaging/make_translations.py"
 
 
-@complete
 def test_that_every_text_is_translated(catalogue: Catalog) -> None:
     known = TOOL.translations(catalogue)
     assert [message.id for message in catalogue if message.id and TOOL.key_of(message) not in known] == []
