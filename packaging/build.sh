@@ -100,7 +100,7 @@ find "$root" -type d -exec chmod 755 {} +
 find "$root/usr/share" -type f -exec chmod 644 {} +
 (cd "$root" && find usr -type f -print0 | sort -z | xargs -0 md5sum > DEBIAN/md5sums)
 deb=dist/gradsim_${version}_$arch.deb
-# As dpkg-deb --build does it, which does not know the filter for machine code: it makes the package 6 % smaller, and
+# As dpkg-deb --build does it, which does not know the filter for machine code: it makes the package 5 % smaller, and
 # every dpkg can read it.
 packed() { tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" --create "$@"; }
 # The filter knows the jumps of one architecture.
