@@ -55,7 +55,7 @@ def test_that_the_same_seed_gives_the_same_bytes_and_another_seed_does_not() -> 
 @pytest.mark.parametrize("batch_size", [96, 250, None])
 def test_that_the_number_of_threads_changes_no_bit(dtype: str, batch_size: int | None) -> None:
     # 300 rows: the last batch of an epoch is a partial one. Widths that no tile divides.
-    stack: list[Layer] = [layers.Dense(203, "tanh"), layers.Dense(131, "relu"), layers.Dense(2, "softmax")]
+    stack: list[Layer] = [layers.Dense(403, "tanh"), layers.Dense(131, "relu"), layers.Dense(2, "softmax")]
     data = {"type": "moons", "samples": 300}
     made = [
         Trainer(
