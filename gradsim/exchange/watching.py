@@ -13,7 +13,7 @@ Keras::
 
     model.fit(x, y, callbacks=[gradsim.KerasCallback(every=10, path="run.npz")])
 
-Only every so many-th step is measured; between them a hook returns at once.
+Only every so many-th step is measured; between them the model has no hooks at all.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -94,7 +95,7 @@ class Writer:
         return self.recorder.recording()
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(eq=False)
 class _Row:
     """One layer of a watched model."""
 
@@ -103,7 +104,17 @@ class _Row:
     main: Any
     values: dict[str, float] = dataclasses.field(default_factory=dict)
     shape: tuple[int, ...] = ()
-    before: Any = None
+    kept: Any = None
+    """Where the weights are copied before an update; fresh memory costs the processor more than the copy."""
+
+    def copy(self, torch: Any) -> Any:
+        """The main parameter as it is now; until the next copy."""
+        now = self.main.detach()
+        if now.device.type != "cpu":
+            return now.clone()
+        if self.kept is None or (self.kept.shape, self.kept.dtype) != (now.shape, now.dtype):
+            self.kept = torch.empty_like(now)
+        return self.kept.copy_(now)
 
 
 class Watcher:
@@ -124,19 +135,24 @@ class Watcher:
         self.step = 0
         """Steps of the optimizer seen so far."""
         self._rows: list[_Row] = []
-        self._order: list[_Row] = []
+        self._order: dict[_Row, None] = {}
+        self._before: dict[_Row, Any] = {}
         self._logged: dict[str, float] = {}
         self._squares: dict[int, float] = {}
         self._batch = math.nan
         self._table: list[_Row] | None = None
         self._handles: list[Any] = []
+        self._hooks: list[Any] = []
         self._parameters = {id(p) for p in model.parameters()}
         self._owners: dict[int, _Row] = {}
+        self._activations = _activations(torch)
+        self._heard: tuple[Any, dict[str, float]] = (None, {})
+        self._find_rows()
         self._attach()
 
     # Hooks
 
-    def _attach(self) -> None:
+    def _find_rows(self) -> None:
         for name, module in self._model.named_modules():
             if next(module.children(), None) is not None:
                 continue
@@ -147,65 +163,70 @@ class Watcher:
             self._rows.append(row)
             if main is not None:
                 self._owners.setdefault(id(main), row)
-            self._handles.append(module.register_forward_hook(self._forward_hook(row)))
         if not self._rows or len(self._rows) > MAX_LAYERS:
-            self.detach()
             allowed = f"must have 1 to {MAX_LAYERS:,} modules without children"
             raise ValueError(f"model: {allowed} (received {len(self._rows)})")
-        for parameter in self._model.parameters():
-            if parameter.requires_grad:
-                self._handles.append(parameter.register_post_accumulate_grad_hook(self._gradient))
+
+    def _attach(self) -> None:
         hooks = importlib.import_module("torch.optim.optimizer")
         self._handles.append(hooks.register_optimizer_step_pre_hook(self._before_update))
         self._handles.append(hooks.register_optimizer_step_post_hook(self._after_update))
+        self._hook()
 
     @property
     def _due(self) -> bool:
         return self.step % self._writer.every == 0
 
-    def _forward_hook(self, row: _Row) -> Callable[[Any, Any, Any], None]:
-        def hook(module: Any, inputs: Any, output: Any) -> None:
-            if self._due and module.training and self._torch.is_grad_enabled():
-                self._forward(row, inputs, output)
+    def _hook(self) -> None:
+        """Has the model under hooks if the present step is recorded, and only then."""
+        if self._due and not self._hooks:
+            self._hooks = [row.module.register_forward_hook(partial(self._forward, row)) for row in self._rows]
+            for parameter in self._model.parameters():
+                if parameter.requires_grad:
+                    self._hooks.append(parameter.register_post_accumulate_grad_hook(self._gradient))
+        elif not self._due:
+            self._unhook()
 
-        return hook
+    def _unhook(self) -> None:
+        for handle in self._hooks:
+            handle.remove()
+        self._hooks = []
 
-    def _forward(self, row: _Row, inputs: Any, output: Any) -> None:
+    def _forward(self, row: _Row, module: Any, inputs: Any, output: Any) -> None:
         torch = self._torch
-        result = _tensor(torch, output)
+        result = _tensor(torch, output) if module.training and torch.is_grad_enabled() else None
         if result is None:
             return
-        with torch.no_grad():
-            y = result.detach()
-            spread, mean = torch.std_mean(y, correction=0)
-            values = {"activation_mean": float(mean), "activation_std": float(spread)}
-            if not math.isfinite(values["activation_std"]):
-                values = _careful_activation(torch, y)
-            values |= _slopes(torch, row.module, y)
+        y = result.detach()
+        values = _activation(torch, y) | _slopes(torch, row.module, y)
         row.values = values
         row.shape = tuple(result.shape[1:])
-        if row not in self._order:
-            self._order.append(row)
-            if len(self._order) == 1:
-                self._batch = float(result.shape[0]) if result.ndim else 1.0
+        if not self._order:
+            self._batch = float(result.shape[0]) if result.ndim else 1.0
+        self._order[row] = None
         target = result
-        if isinstance(row.module, _activations(torch)):
+        if isinstance(module, self._activations):
             given = _tensor(torch, inputs)
             target = given if given is not None and given.requires_grad else result
         if target.requires_grad:
             target.register_hook(lambda gradient, values=values: self._delta(values, gradient))
 
     def _delta(self, values: dict[str, float], gradient: Any) -> None:
-        values.update(_measured(self._torch, gradient, "delta"))
+        # What an activation gets is what the module below gives.
+        if gradient is not self._heard[0]:
+            self._heard = (gradient, _measured(self._torch, gradient, "delta"))
+        values.update(self._heard[1])
 
     def _gradient(self, parameter: Any) -> None:
-        if not self._due or parameter.grad is None:
+        if parameter.grad is None:
             return
-        found = _measured(self._torch, parameter.grad, "gradient")
-        self._squares[id(parameter)] = found["gradient_norm"] ** 2
         row = self._owners.get(id(parameter))
-        if row is not None:
-            row.values.update(found)
+        if row is None:
+            length = _finite(self._torch, parameter.grad)[1]
+        else:
+            row.values.update(_measured(self._torch, parameter.grad, "gradient"))
+            length = row.values["gradient_norm"]
+        self._squares[id(parameter)] = length**2
 
     def _mine(self, optimizer: Any) -> bool:
         return any(id(p) in self._parameters for group in optimizer.param_groups for p in group["params"])
@@ -216,7 +237,7 @@ class Watcher:
         for row in self._order:
             if row.main is None:
                 continue
-            row.before = row.main.detach().clone()
+            self._before[row] = row.copy(self._torch)
             if row.main.grad is not None and "gradient_norm" in row.values:
                 now = _norm(self._torch, row.main.grad)
                 # The same array gives the same length; clipping gives another.
@@ -227,16 +248,17 @@ class Watcher:
         if not self._mine(optimizer):
             return
         if self._due and self._order:
-            for row in self._order:
-                if row.before is not None:
-                    row.values.update(_measured(self._torch, row.main, "weight"))
-                    row.values["update_norm"] = _norm(self._torch, row.main.detach() - row.before)
-                    row.before = None
+            for row, before in self._before.items():
+                row.values.update(_measured(self._torch, row.main, "weight"))
+                row.values["update_norm"] = _norm(self._torch, before.sub_(row.main.detach()))
             self._append(float(optimizer.param_groups[0]["lr"]))
         self.step += 1
-        self._order = []
+        self._order = {}
+        self._before = {}
+        self._heard = (None, {})
         self._squares = {}
         self._logged = {}
+        self._hook()
 
     # Recording
 
@@ -277,6 +299,7 @@ class Watcher:
         for handle in self._handles:
             handle.remove()
         self._handles = []
+        self._unhook()
 
     def close(self) -> None:
         """Takes all hooks away and writes the file."""
@@ -354,23 +377,35 @@ def _tensor(torch: Any, value: Any) -> Any:
     return None
 
 
-# Between these bounds of its largest entry the squares of a float32 array neither vanish nor overflow.
+# Between these bounds of its root mean square the squares of a float32 array that count neither vanish nor overflow.
 _SMALL, _LARGE = 1e-15, 1e15
+_RUN = 1024
+"""Entries that are summed in float32; longer sums lose digits."""
 
 
 def _norm(torch: Any, tensor: Any) -> float:
-    """Length of an array; NaN or infinite if an entry is."""
-    return _norm_and_top(torch, tensor)[0]
-
-
-def _norm_and_top(torch: Any, tensor: Any) -> tuple[float, float]:
+    """Length of an array; NaN or infinite if an entry is. As good as a sum in float64, which takes longer."""
     tensor = _dense(torch, tensor)
-    low, high = torch.aminmax(tensor)
-    top = max(abs(float(low)), abs(float(high)))
-    # Summing in float64 takes several times longer, and where it is not needed a float32 sum is good to six digits.
-    plain = _SMALL < top < _LARGE and tensor.dtype in (torch.float32, torch.float64)
-    norm = torch.linalg.vector_norm(tensor) if plain else torch.linalg.vector_norm(tensor, dtype=torch.float64)
-    return float(norm), top
+    count = tensor.numel()
+    if count > _RUN and tensor.dtype == torch.float32 and tensor.is_contiguous():
+        flat, rest = tensor.view(-1), count % _RUN
+        whole = flat[: count - rest] if rest else flat
+        runs = torch.linalg.vector_norm(whole.view(-1, _RUN), dim=1)
+        if rest:
+            runs = torch.cat((runs, torch.linalg.vector_norm(flat[-rest:]).view(1)))
+        norm = float(torch.linalg.vector_norm(runs.cpu(), dtype=torch.float64))
+        if _SMALL < norm / math.sqrt(count) < _LARGE or math.isnan(norm):
+            return norm
+    # Apple's processors have no float64.
+    near = tensor.cpu() if count <= _RUN or tensor.device.type == "mps" else tensor
+    return float(torch.linalg.vector_norm(near, dtype=torch.float64))
+
+
+def _top(torch: Any, tensor: Any) -> float:
+    """Largest absolute entry."""
+    # One after the other is faster than torch.aminmax, and has no temporary as abs() has.
+    low, high = torch.stack((torch.amin(tensor), torch.amax(tensor))).tolist()
+    return float(max(abs(low), abs(high)))
 
 
 def _dense(torch: Any, tensor: Any) -> Any:
@@ -381,25 +416,38 @@ def _dense(torch: Any, tensor: Any) -> Any:
     return torch.view_as_real(tensor) if tensor.is_complex() else tensor
 
 
+def _finite(torch: Any, tensor: Any) -> tuple[Any, float, bool]:
+    """The entries that are finite, their length, and whether these are all."""
+    tensor = _dense(torch, tensor)
+    norm = _norm(torch, tensor)
+    if math.isfinite(norm):
+        return tensor, norm, True
+    tensor = tensor[torch.isfinite(tensor)]
+    return tensor, _norm(torch, tensor), False
+
+
 def _measured(torch: Any, tensor: Any, kind: str) -> dict[str, float]:
     """Norm and maximum of the finite entries, and how many are not finite."""
-    tensor = _dense(torch, tensor)
-    norm, top = _norm_and_top(torch, tensor) if tensor.numel() else (0.0, 0.0)
-    if math.isfinite(norm):
-        return {f"{kind}_norm": norm, f"{kind}_max": top}
-    finite = tensor[torch.isfinite(tensor)]
-    norm, top = _norm_and_top(torch, finite) if finite.numel() else (0.0, 0.0)
-    return {
-        f"{kind}_norm": norm,
-        f"{kind}_max": top,
-        f"{kind}_nan": float(torch.isnan(tensor).sum()),
-        f"{kind}_inf": float(torch.isinf(tensor).sum()),
-    }
+    finite, norm, whole = _finite(torch, tensor)
+    found = {f"{kind}_norm": norm, f"{kind}_max": _top(torch, finite) if finite.numel() else 0.0}
+    return found if whole else found | _faults(torch, _dense(torch, tensor), kind)
 
 
-def _careful_activation(torch: Any, y: Any) -> dict[str, float]:
+def _faults(torch: Any, tensor: Any, kind: str) -> dict[str, float]:
+    return {f"{kind}_nan": float(torch.isnan(tensor).sum()), f"{kind}_inf": float(torch.isinf(tensor).sum())}
+
+
+def _activation(torch: Any, y: Any) -> dict[str, float]:
+    """Mean and standard deviation of the finite values, and how many are not finite."""
+    y = _dense(torch, y)
+    y = y if y.dtype == torch.float64 else y.float()
+    # torch.std_mean takes ten times longer.
+    mean = y.mean()
+    spread = _norm(torch, y - mean) / math.sqrt(y.numel())
+    if math.isfinite(spread):
+        return {"activation_mean": float(mean), "activation_std": spread}
+    found = _faults(torch, y, "activation")
     finite = y[torch.isfinite(y)].double()
-    found = {"activation_nan": float(torch.isnan(y).sum()), "activation_inf": float(torch.isinf(y).sum())}
     if finite.numel():
         spread, mean = torch.std_mean(finite, correction=0)
         found |= {"activation_mean": float(mean), "activation_std": float(spread)}
@@ -418,18 +466,22 @@ def _slopes(torch: Any, module: Any, y: Any) -> dict[str, float]:
     """Shares of saturated values and of dead units, for activations whose slope follows from their value."""
     nn = torch.nn
     if isinstance(module, nn.ReLU):
-        slope, top = (y > 0).to(y.dtype), 1.0
+        slope, top = y.clone().gt_(0), 1.0
     elif isinstance(module, nn.Tanh):
-        slope, top = 1 - y * y, 1.0
+        slope, top = y.square().neg_().add_(1), 1.0
     elif isinstance(module, nn.Sigmoid):
         slope, top = y * (1 - y), 0.25
     elif isinstance(module, nn.ELU):
         slope, top = torch.where(y > 0, torch.ones_like(y), y + module.alpha), max(1.0, module.alpha)
     else:
         return {}
-    found = {"saturated": float((slope.abs() < 0.05 * top).double().mean())}
+    slope = slope.abs_()
+    found = {}
     if y.ndim > 1:
-        found["dead"] = float((slope == 0).flatten(1).all(dim=0).double().mean())
+        steepest = torch.amax(slope.flatten(1), dim=0)
+        found["dead"] = 1 - float(torch.count_nonzero(steepest)) / steepest.numel()
+    # In place and in its own format this is several times faster than with an array of truth values.
+    found["saturated"] = float(slope.lt_(0.05 * top).mean(dtype=torch.float32))
     return found
 
 

@@ -155,6 +155,71 @@ def test_that_gradients_too_small_to_be_squared_are_measured() -> None:
     assert watcher.recording["gradient_norm"][0, 0] == pytest.approx(5e-30, rel=1e-5)
 
 
+def test_that_lengths_of_large_weights_and_spreads_of_tiny_activations_are_exact() -> None:
+    torch = torch_module()
+    model = torch.nn.Sequential(torch.nn.Linear(1500, 1501, bias=False), torch.nn.Tanh())
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with gradsim.watch(model) as watcher:
+        for scale in (1.0, 1e-25):
+            with torch.no_grad():
+                model[0].weight.fill_(0.1)
+            given = torch.linspace(0, scale, 3 * 1500).view(3, 1500)
+            optimizer.zero_grad()
+            model(given).sum().backward()
+            before = model[0].weight.detach().double()
+            optimizer.step()
+            after = model[0].weight.detach().double()
+    found = watcher.recording
+    assert found["weight_norm"][-1, 0] == pytest.approx(float(after.norm()), rel=1e-6)
+    assert found["update_norm"][-1, 0] == pytest.approx(float((after - before).norm()), rel=1e-6, abs=1e-30)
+    output = (given.double() @ before.T).tanh()
+    assert found["activation_std"][-1].tolist() == pytest.approx([float(output.std(correction=0))] * 2, rel=1e-5)
+
+
+def test_that_the_model_has_hooks_only_while_a_step_is_recorded() -> None:
+    torch = torch_module()
+    model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Tanh())
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    hooked = []
+    with gradsim.watch(model, every=3) as watcher:
+        for _ in range(7):
+            hooked.append([bool(module._forward_hooks) for module in model])
+            hooked[-1] += [bool(p._post_accumulate_grad_hooks) for p in model.parameters()]
+            optimizer.zero_grad()
+            model(torch.ones(4, 2)).sum().backward()
+            optimizer.step()
+    assert hooked == [[step % 3 == 0] * 4 for step in range(7)]
+    assert watcher.recording.steps.tolist() == [0, 3, 6]
+    assert np.isfinite(watcher.recording["delta_norm"]).all()
+
+
+def test_that_clipping_behind_the_back_of_autograd_is_seen() -> None:
+    torch = torch_module()
+    model = torch.nn.Linear(2, 1, bias=False)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with gradsim.watch(model) as watcher:
+        (10 * model(torch.tensor([[3.0, 4.0]]))).sum().backward()
+        for parameter in model.parameters():
+            parameter.grad.data.clamp_(-1, 1)
+        optimizer.step()
+    assert watcher.recording["gradient_norm"][0, 0] == pytest.approx(50)
+    assert watcher.recording["clipped_norm"][0, 0] == pytest.approx(2**0.5)
+    assert watcher.recording["update_norm"][0, 0] == pytest.approx(0.1 * 2**0.5)
+
+
+def test_that_an_activation_in_place_and_the_layer_below_it_get_their_own_gradients() -> None:
+    torch = torch_module()
+    model = torch.nn.Sequential(torch.nn.Linear(2, 2, bias=False), torch.nn.ReLU(inplace=True), torch.nn.Flatten())
+    with torch.no_grad():
+        model[0].weight.copy_(torch.eye(2))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with gradsim.watch(model) as watcher:
+        model(torch.tensor([[1.0, -1.0]])).sum().backward()
+        optimizer.step()
+    assert watcher.recording["delta_norm"][0].tolist() == pytest.approx([1, 2**0.5, 2**0.5])
+    assert watcher.recording["dead"][0, 1] == 0.5
+
+
 def test_that_sparse_gradients_and_unused_layers_are_recorded() -> None:
     torch = torch_module()
     model = torch.nn.ModuleDict({"words": torch.nn.Embedding(9, 3, sparse=True), "unused": torch.nn.Linear(3, 3)})
