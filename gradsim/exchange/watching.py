@@ -22,6 +22,7 @@ import dataclasses
 import importlib
 import math
 import os
+import threading
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -38,7 +39,7 @@ from gradsim.telemetry.recording import Layer
 CAPACITY = 256 * 2**20
 SAVE_SECONDS = 5.0
 SAVE_SHARE = 20
-"""A file is written again after this many times the time that writing took, so that it costs at most a twentieth."""
+"""A file is written again after this many times the time that writing took: a processor spends a twentieth on it."""
 
 MAX_LAYERS = 5_000
 
@@ -61,6 +62,8 @@ class Writer:
             raise ValueError(f"path: must end in .npz (received {str(path)!r})")
         self.recorder: Recorder | None = None
         self._next_save = 0.0
+        self._writing: threading.Thread | None = None
+        self._failed: OSError | None = None
 
     def start(self, layers: list[Layer], *, loss: bool, dtype: str, first_step: int) -> Recorder:
         """Begins the recording, when the layers are known."""
@@ -69,20 +72,44 @@ class Writer:
         )
         return self.recorder
 
-    def save(self, *, now: bool = False) -> None:
-        """Writes the file, unless that was done a moment ago."""
-        started = time.monotonic()
-        if self.path is None or self.recorder is None or (not now and started < self._next_save):
+    def save(self) -> None:
+        """Has the file written in a thread, unless that was done a moment ago: no step waits for a disk."""
+        if self.path is None or self.recorder is None or time.monotonic() < self._next_save:
             return
-        try:
-            self.recorder.recording().save(self.path)
-        except OSError as error:
-            if now:
-                raise
+        self._join()
+        if self._failed is not None:
             # A full disk must not end somebody's training; the recording itself goes on.
-            warnings.warn(f"gradsim: {self.path} can't be written: {error.strerror or error}", stacklevel=2)
-        ended = time.monotonic()
-        self._next_save = ended + max(SAVE_SECONDS, SAVE_SHARE * (ended - started))
+            reason = self._failed.strerror or self._failed
+            self._failed = None
+            warnings.warn(f"gradsim: {self.path} can't be written: {reason}", stacklevel=2)
+        self._next_save = math.inf
+        self._writing = threading.Thread(target=self._write, args=(self.recorder, self.path), name="gradsim-writer")
+        self._writing.start()
+
+    def _write(self, recorder: Recorder, path: Path) -> None:
+        started = time.monotonic()
+        try:
+            recorder.recording().save(path)
+        except OSError as error:
+            self._failed = error
+        finally:
+            ended = time.monotonic()
+            self._next_save = ended + max(SAVE_SECONDS, SAVE_SHARE * (ended - started))
+
+    def _join(self) -> None:
+        if self._writing is not None:
+            self._writing.join()
+            self._writing = None
+
+    def finish(self) -> None:
+        """Writes the file.
+
+        Raises:
+            OSError: if it can't be written.
+        """
+        self._join()
+        if self.path is not None and self.recorder is not None:
+            self.recorder.recording().save(self.path)
 
     def recording(self) -> Recording:
         """What has been recorded so far.
@@ -304,7 +331,7 @@ class Watcher:
     def close(self) -> None:
         """Takes all hooks away and writes the file."""
         self.detach()
-        self._writer.save(now=True)
+        self._writer.finish()
 
     def __enter__(self) -> Watcher:
         return self
@@ -494,6 +521,20 @@ class _KerasRow:
     main: Any
     place: int
     before: np.ndarray[Any, Any] | None = None
+    """The weights before an update; the array stays, as fresh memory costs the processor more than the copy."""
+
+    def value(self) -> np.ndarray[Any, Any]:
+        """The main variable as it is now, in a format whose differences are exact enough; perhaps not a copy."""
+        import keras
+
+        array = np.asarray(keras.ops.convert_to_numpy(self.main.value))
+        return array if array.dtype == np.float64 else array.astype(np.float32, copy=False)
+
+    def remember(self) -> None:
+        now = self.value()
+        if self.before is None or (self.before.shape, self.before.dtype) != (now.shape, now.dtype):
+            self.before = np.empty_like(now)
+        np.copyto(self.before, now)
 
 
 def _keras_rows(model: Any) -> list[_KerasRow]:
@@ -533,7 +574,9 @@ def _keras_callback() -> type[Any]:
             self.step = 0
             self._rows: list[_KerasRow] = []
             self._norms: np.ndarray[Any, Any] | None = None
-            self._restore: Callable[[], None] = lambda: None
+            self._hearing: Any = None
+            self._plain: Any = None
+            self._restore: Callable[[], None] | None = None
             self._seen = (0, 0.0, 0.0)
 
         @property
@@ -542,10 +585,24 @@ def _keras_callback() -> type[Any]:
             return self._writer.recording()
 
         def on_train_begin(self, logs: Any = None) -> None:
+            # A training that an error ended has not said so.
+            self._stop_listening()
             self._rows = _keras_rows(self.model)
             if not self._rows:
                 raise ValueError("model: must be built and have weights before it can be watched")
+            if self._plain is not self.model.train_function:
+                self._plain, self._hearing = self.model.train_function, _another_train_function(self.model)
+
+        def _listen(self) -> None:
+            """Has the next step of the training call :meth:`_hear`."""
             self._restore = _tap(self.model.optimizer, self._hear)
+            self.model.train_function = self._hearing
+
+        def _stop_listening(self) -> None:
+            if self._restore is not None:
+                self._restore()
+                self._restore = None
+                self.model.train_function = self._plain
 
         def _hear(self, norms: Any) -> None:
             self._norms = np.asarray(norms, np.float64)
@@ -554,7 +611,9 @@ def _keras_callback() -> type[Any]:
             if self.step % self._writer.every == 0:
                 self._sync()
                 for row in self._rows:
-                    row.before = np.array(keras.ops.convert_to_numpy(row.main.value), copy=True)
+                    row.remember()
+                self._norms = None
+                self._listen()
 
         def _sync(self) -> None:
             if keras.config.backend() == "jax":
@@ -570,6 +629,7 @@ def _keras_callback() -> type[Any]:
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             if self.step % self._writer.every == 0:
                 self._sync()
+                self._stop_listening()
                 self._append(batch + 1, dict(logs or {}))
                 self._writer.save()
             self.step += 1
@@ -582,14 +642,13 @@ def _keras_callback() -> type[Any]:
                 )
             measured = []
             for row in self._rows:
-                after = np.asarray(keras.ops.convert_to_numpy(row.main.value))
-                before = row.before if row.before is not None else after
+                after = row.value()
+                assert row.before is not None
                 values = _numpy_measured(after, "weight")
-                values["update_norm"] = _numpy_norm(np.asarray(after, np.float64) - before)
+                values["update_norm"] = _numpy_norm(np.subtract(after, row.before, out=row.before))
                 if self._norms is not None and 0 <= row.place < len(self._norms):
                     values |= dict(zip(_GRADIENT_KEYS, self._norms[row.place].tolist(), strict=True))
                 measured.append(values)
-                row.before = None
             columns = {key: [values.get(key, _missing(key)) for values in measured] for key in LAYER_COLUMNS}
             step = self._means(count, logs)
             step["epoch"] = float(self._epoch)
@@ -617,8 +676,8 @@ def _keras_callback() -> type[Any]:
                 self._writer.recorder.append_validation(max(0, self.step - 1), float(found["val_loss"]), accuracy)
 
         def on_train_end(self, logs: Any = None) -> None:
-            self._restore()
-            self._writer.save(now=True)
+            self._stop_listening()
+            self._writer.finish()
 
     return KerasCallback
 
@@ -644,6 +703,27 @@ def _keras_layer(row: _KerasRow) -> Layer:
     )
 
 
+def _another_train_function(model: Any) -> Any:
+    """A second function of one training step, which is traced by itself."""
+    own = vars(model).get("train_step")
+    original, plain = model.train_step, model.train_function
+
+    # JAX knows a function that it has traced by its identity, so this has to be a new one.
+    def train_step(*args: Any, **options: Any) -> Any:
+        return original(*args, **options)
+
+    model.train_step = train_step
+    try:
+        model.make_train_function(force=True)
+        return model.train_function
+    finally:
+        model.train_function = plain
+        if own is None:
+            del model.train_step
+        else:
+            model.train_step = own
+
+
 def _tap(optimizer: Any, hear: Callable[[Any], None]) -> Callable[[], None]:
     """Has ``hear`` called with norm, maximum, NaNs and Infs of every gradient; gives what undoes it.
 
@@ -655,9 +735,10 @@ def _tap(optimizer: Any, hear: Callable[[Any], None]) -> Callable[[], None]:
 
     def apply(grads: Any, trainable_variables: Any = None) -> Any:
         grads = list(grads)
-        rows = [_keras_measured(keras.ops, g) for g in grads]
-        if rows:
-            values = keras.ops.stack(rows)
+        if grads and keras.config.backend() == "torch":
+            hear([_torch_measured(gradient) for gradient in grads])
+        elif grads:
+            values = keras.ops.stack([_keras_measured(keras.ops, gradient) for gradient in grads])
             if keras.config.backend() == "jax":
                 import jax
 
@@ -688,18 +769,37 @@ def _keras_measured(ops: Any, gradient: Any) -> Any:
     return ops.stack([norm, top, nan, ops.sum(ops.cast(ops.isinf(flat), flat.dtype))])
 
 
+def _torch_measured(gradient: Any) -> list[float]:
+    import torch
+
+    found = {} if gradient is None else _measured(torch, gradient, "gradient")
+    return [found.get(key, 0.0) for key in _GRADIENT_KEYS]
+
+
 def _numpy_norm(array: np.ndarray[Any, Any]) -> float:
-    return float(np.linalg.norm(np.asarray(array, np.float64).ravel()))
+    """As :func:`_norm`."""
+    flat = array.ravel()
+    if flat.size > _RUN and flat.dtype == np.float32:
+        whole = flat[: flat.size - flat.size % _RUN].reshape(-1, _RUN)
+        rest = flat[whole.size :].astype(np.float64)
+        with np.errstate(over="ignore", invalid="ignore"):
+            squares = np.einsum("ij,ij->i", whole, whole).sum(dtype=np.float64) + rest @ rest
+        norm = math.sqrt(squares)
+        if _SMALL < norm / math.sqrt(flat.size) < _LARGE or math.isnan(norm):
+            return norm
+    return float(np.linalg.norm(flat.astype(np.float64)))
 
 
 def _numpy_measured(array: np.ndarray[Any, Any], kind: str) -> dict[str, float]:
-    finite = array[np.isfinite(array)]
-    return {
-        f"{kind}_norm": _numpy_norm(finite),
-        f"{kind}_max": float(np.abs(finite).max(initial=0.0)),
-        f"{kind}_nan": float(np.isnan(array).sum()),
-        f"{kind}_inf": float(np.isinf(array).sum()),
-    }
+    """As :func:`_measured`."""
+    finite, norm = array, _numpy_norm(array)
+    found = {}
+    if not math.isfinite(norm):
+        finite = array[np.isfinite(array)]
+        norm = _numpy_norm(finite)
+        found = {f"{kind}_nan": float(np.isnan(array).sum()), f"{kind}_inf": float(np.isinf(array).sum())}
+    top = max(float(finite.max()), -float(finite.min())) if finite.size else 0.0
+    return {f"{kind}_norm": norm, f"{kind}_max": top, **found}
 
 
 def __getattr__(name: str) -> Any:

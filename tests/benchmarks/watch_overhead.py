@@ -1,10 +1,10 @@
 """What `gradsim.watch` costs on top of a PyTorch training of 20 layers of 512 units.
 
-    python tests/benchmarks/watch_overhead.py [--every 10] [--rounds 30] [--file run.npz]
+    python tests/benchmarks/watch_overhead.py [--every 10] [--rounds 15] [--file run.npz]
 
-Watched and unwatched stretches of a few steps alternate, so that a machine that is busy for a while slows both; each
-step is timed by itself, in processor time (of all threads, so that one that writes a file counts), and medians are
-compared. One thread.
+Watched and unwatched stretches of a few steps alternate, so that a machine that is busy for a while slows both. One
+thread, and processor time, which other programs disturb less than the clock, and which counts the thread that writes a
+file, too.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from torch import nn
 import gradsim
 
 BATCH = 128
+PERIODS = 3
 
 
 def stretch(model: Any, optimizer: Any, x: Any, y: Any, steps: int) -> list[float]:
@@ -38,7 +39,7 @@ def stretch(model: Any, optimizer: Any, x: Any, y: Any, steps: int) -> list[floa
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--every", type=int, default=10)
-    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--file", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -48,20 +49,14 @@ def main() -> None:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     x, y = torch.randn(BATCH, 784), torch.randint(0, 10, (BATCH,))
     stretch(model, optimizer, x, y, 5)
-    plain: list[float] = []
-    recorded: list[float] = []
-    between: list[float] = []
+    overheads, plain, watched = [], [], []
     for _ in range(options.rounds):
-        plain += stretch(model, optimizer, x, y, options.every)
+        plain.append(statistics.mean(stretch(model, optimizer, x, y, PERIODS * options.every)))
         with gradsim.watch(model, every=options.every, path=options.file):
-            first, *others = stretch(model, optimizer, x, y, options.every)
-        recorded.append(first)
-        between += others
-    step, record = statistics.median(plain), statistics.median(recorded)
-    other = statistics.median(between) if between else 0.0
-    print(f"unwatched {step * 1e3:.2f} ms a step; watched {other * 1e3:.2f} ms, {record * 1e3:.2f} ms if recorded")
-    overhead = (record + (options.every - 1) * other) / (options.every * step) - 1
-    print(f"median overhead at every {options.every}. step: {overhead:+.1%}")
+            watched.append(statistics.mean(stretch(model, optimizer, x, y, PERIODS * options.every)))
+        overheads.append(watched[-1] / plain[-1] - 1)
+    print(f"{statistics.median(plain) * 1e3:.2f} ms a step, watched {statistics.median(watched) * 1e3:.2f} ms")
+    print(f"median overhead at every {options.every}. step: {statistics.median(overheads):+.1%}")
 
 
 if __name__ == "__main__":

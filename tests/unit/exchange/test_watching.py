@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -267,3 +268,83 @@ def test_that_a_keras_training_shows_the_engines_gradients(tmp_path: Path) -> No
     np.testing.assert_allclose(read["weight_norm"], mine["weight_norm"][::2], rtol=1e-5)
     assert "apply" not in vars(names["model"].optimizer)
     assert keras.config.backend() in ("jax", "torch", "tensorflow")
+
+
+def keras_model() -> Any:
+    keras = pytest.importorskip("keras", reason="needs Keras, which the reference environment has")
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(40, activation="tanh"), keras.layers.Dense(1)])
+    model.compile(loss="mse", optimizer=keras.optimizers.SGD(0.1))
+    return model
+
+
+def test_that_a_keras_model_that_was_trained_before_shows_its_gradients_and_trains_the_same() -> None:
+    x, y = np.ones((12, 3), "float32"), np.linspace(0, 1, 12, dtype="float32")
+    watched, plain = keras_model(), keras_model()
+    for model in (watched, plain):
+        model.fit(x, y, batch_size=4, verbose=0, shuffle=False)
+    function = watched.train_function
+    for every, steps in ((1, [0, 1, 2]), (2, [0, 2])):
+        callback = watching.KerasCallback(every=every)
+        watched.fit(x, y, batch_size=4, verbose=0, shuffle=False, callbacks=[callback])
+        assert callback.recording.steps.tolist() == steps
+        assert (callback.recording["gradient_norm"] > 0).all()
+        plain.fit(x, y, batch_size=4, verbose=0, shuffle=False)
+    for mine, its in zip(watched.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_allclose(mine, its, rtol=1e-5, atol=1e-7)
+    assert watched.train_function is function
+    assert "apply" not in vars(watched.optimizer)
+    assert "train_step" not in vars(watched)
+
+
+def test_that_keras_gradients_are_measured_in_recorded_steps_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, heard = keras_model(), []
+    callback = watching.KerasCallback(every=3)
+    hear = callback._hear
+    monkeypatch.setattr(callback, "_hear", lambda norms: (heard.append(callback.step), hear(norms)))
+    model.fit(np.ones((7, 3), "float32"), np.ones(7, "float32"), batch_size=1, verbose=0, callbacks=[callback])
+    assert heard == [0, 3, 6]
+
+
+def test_that_numpy_lengths_are_those_of_float64() -> None:
+    random = np.random.default_rng(0)
+    for scale in (1.0, 1e-30, 1e30):
+        for size in (5, 1024, 3000, 2_000_000):
+            array = (random.uniform(0.9, 1.1, size) * scale).astype(np.float32)
+            expected = np.linalg.norm(array.astype(np.float64))
+            assert watching._numpy_norm(array) == pytest.approx(expected, rel=1e-6)
+    found = watching._numpy_measured(np.array([3, -4, np.nan, np.inf], np.float32), "weight")
+    assert found == {"weight_norm": 5, "weight_max": 4, "weight_nan": 1, "weight_inf": 1}
+
+
+def test_that_a_step_does_not_wait_for_the_file_and_a_full_disk_only_warns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(watching, "SAVE_SHARE", 0)
+    writer = watching.Writer("pytorch", 1, tmp_path / "run.npz", 2**20)
+    layer = gradsim.telemetry.recording.Layer(name="0", type="Linear")
+    recorder = writer.start([layer], loss=True, dtype="float32", first_step=0)
+    columns = {key: [1.0] for key in gradsim.telemetry.LAYER_COLUMNS}
+    entered, free = threading.Event(), threading.Event()
+
+    def full(recording: Recording, path: Path) -> None:
+        entered.set()
+        assert free.wait(60)
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Recording, "save", full)
+        recorder.append_step(columns, {"loss": 1.0})
+        writer.save()
+        assert entered.wait(60)
+        for _ in range(3):  # while it is being written
+            recorder.append_step(columns, {"loss": 1.0})
+            writer.save()
+        free.set()
+        assert writer._writing is not None
+        writer._writing.join(60)
+    with pytest.warns(UserWarning, match="No space left"):
+        writer.save()
+    writer.finish()
+    assert len(Recording.load(tmp_path / "run.npz")) == 4
