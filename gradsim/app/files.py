@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol
 from PySide6.QtCore import QEventLoop, QObject, Qt, QTimer, Signal
 from PySide6.QtWidgets import QFileDialog, QMessageBox, QProgressDialog, QWidget
 
+from gradsim.app.background import Background
 from gradsim.app.session import Session
 from gradsim.app.settings import Settings
 from gradsim.data import CSV, NPZ
@@ -147,7 +148,7 @@ class Files(QObject):
         if not asked and not self.may_leave():
             return False
         try:
-            self.session.open(path, play=play)
+            self.session.open(path, play=play, first=self._read_data)
         except FaultsError as error:
             self.failed.emit(tr("{file} can't be opened.", file=path.name) + f"\n{error}")
             self.settings.forget_recent(str(path.absolute()))
@@ -158,6 +159,22 @@ class Files(QObject):
         if isinstance(view, dict) and isinstance(view.get("page"), str) and hasattr(self.window, "show_side_page"):
             self.window.show_side_page(view["page"])
         return True
+
+    def _read_data(self, experiment: Experiment) -> None:
+        """Reads a file of data in a thread: what is asked of it when the experiment is shown, is known then."""
+        source = experiment.data
+        if source.stamp() is None:
+            return
+        loop = QEventLoop(self)
+        background = Background("gradsim-data", self)
+        name = Path(str(getattr(source, "path", ""))).name
+        dialog = _busy(tr("Reading {name}\u2026", name=name), self.window)
+        # A fault of the data is told where the experiment is shown.
+        background.ask(lambda _: source.signature(), lambda _: loop.quit())
+        loop.exec()
+        dialog.close()
+        for left in (dialog, background, loop):
+            left.deleteLater()
 
     def open_example(self, experiment: Experiment) -> bool:
         """Puts a bundled experiment in place of what is open, playing."""
@@ -370,6 +387,7 @@ class Files(QObject):
         """Opens what was left, as unsaved changes of its file."""
         if not self.may_leave():
             return False
+        self._read_data(leftover.experiment)
         self.session.show(leftover.experiment, path=leftover.original)
         self.session.document.mark_unsaved()
         self.autosave()
@@ -392,6 +410,16 @@ def name_filter() -> str:
     return f"{tr('Experiments')} (*{file.SUFFIX})"
 
 
+def _busy(text: str, window: QWidget) -> QProgressDialog:
+    """Says, after a moment, that something is done."""
+    dialog = QProgressDialog(text, "", 0, 0, window)
+    dialog.setCancelButton(None)
+    dialog.setWindowModality(Qt.WindowModality.WindowModal)
+    dialog.setMinimumDuration(BUSY_MS)
+    dialog.setValue(0)
+    return dialog
+
+
 class Keeping(QObject):
     """Saves experiment and run: put together in the thread of the training, written in another one.
 
@@ -409,10 +437,7 @@ class Keeping(QObject):
         self.experiment = session.experiment
         self._loop = QEventLoop(self)
         self._problem: str | None = None
-        self._dialog = QProgressDialog(tr("Saving the run"), "", 0, 0, window)
-        self._dialog.setCancelButton(None)
-        self._dialog.setWindowModality(Qt.WindowModality.WindowModal)
-        self._dialog.setMinimumDuration(BUSY_MS)
+        self._dialog = _busy(tr("Saving the run"), window)
         self._thread: threading.Thread | None = None
         self._written.connect(self._end, Qt.ConnectionType.QueuedConnection)
 
@@ -423,7 +448,6 @@ class Keeping(QObject):
         self.session.recorder_changed.connect(self._gone)
         self.session.keep_run(self._kept)
         if self._problem is None:
-            self._dialog.setValue(0)
             self._loop.exec()
         self.session.recorder_changed.disconnect(self._gone)
         if self._thread is not None:

@@ -63,6 +63,7 @@ class Session(Player):
         self._problems: tuple[Problem, ...] | None = None
         self._saved_run: Callable[[], SavedRun | None] | None = None
         self._place: Any = None
+        self._lost_start = ""
         self.document.changed.connect(self._on_change)
         self.document.saved.connect(lambda _: self.saved_changed.emit())
 
@@ -111,11 +112,24 @@ class Session(Player):
         self._preparing = self.startable
         run, self._saved_run = self._saved_run, None
         if self.startable:
-            start = functools.partial(start_of, self.experiment) if weights is None else weights
+            experiment = self.experiment
+
+            def beginning() -> list[Any] | None:
+                try:
+                    return start_of(experiment)
+                except FaultsError as error:
+                    if run is None:
+                        raise
+                    # A saved run holds its weights, so it goes on without the file that it once began from.
+                    self._lost_start = str(error)
+                    return None
+
+            self._lost_start = ""
+            start = beginning if weights is None else weights
             self._run = self.runner.prepare(self.experiment, play=play, weights=start, saved=run)
         else:
             self._run = self.runner.leave()
-            self.failure = next(p.message for p in self.problems if p.severity == "impossible")
+            self.failure = next(p.words for p in self.problems if p.severity == "impossible")
             self._set_run(None, None)
         self.run_changed.emit()
 
@@ -180,9 +194,23 @@ class Session(Player):
 
     # -- files ---------------------------------------------------------------------------------------
 
-    def open(self, path: str | os.PathLike[str], *, play: bool = False) -> None:
-        """Opens a file in place of the present experiment; raises :class:`gradsim.model.file.FileError`."""
+    def open(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        play: bool = False,
+        first: Callable[[Experiment], object] = lambda experiment: None,
+    ) -> None:
+        """Opens a file in place of the present experiment.
+
+        Args:
+            first: Called with the new experiment before it is shown.
+
+        Raises:
+            gradsim.model.file.FileError: and nothing has changed.
+        """
         opened = Document.open(path)
+        first(opened.experiment)
         if container.is_container(path):
             # Where it stood is where it opens: a lecture goes on with the picture that it ended with.
             self._saved_run = functools.partial(saved.load, os.fspath(path))
@@ -263,7 +291,7 @@ class Session(Player):
     def _resumed(self, event: running.Resumed) -> None:
         if event.problem:
             said = tr("The run in the file can't be taken up again; it starts from the seed.\n{why}", why=event.problem)
-            self.failed.emit(said)
+            self.failed.emit("\n".join(filter(None, (said, self._lost_start))))
             return
         self._restore_place()
         if not event.same:

@@ -69,6 +69,11 @@ class Problem:
         """The problem as an entry of an error message."""
         return Fault(self.path, self.message, self.received)
 
+    @property
+    def words(self) -> str:
+        """What is the matter; with place and value if it is inside of the data, where nothing else shows them."""
+        return str(self.fault) if self.rule == "shape" and self.path.startswith("data") else self.message
+
 
 @dataclasses.dataclass(frozen=True)
 class Row:

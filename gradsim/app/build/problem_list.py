@@ -38,7 +38,7 @@ def by_place(problems: Iterable[Problem]) -> dict[str, list[Problem]]:
 
 def sentence(problem: Problem) -> str:
     """A problem as a sentence."""
-    words = problem.message[:1].upper() + problem.message[1:]
+    words = problem.words[:1].upper() + problem.words[1:]
     return words if words.endswith((".", "!", "?", "。", "！", "？")) else tr("{sentence}.", sentence=words)
 
 

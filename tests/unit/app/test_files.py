@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
@@ -13,6 +16,7 @@ from gradsim.app import files as filing
 from gradsim.app.files import Files, new_experiment
 from gradsim.app.session import Session
 from gradsim.app.settings import Settings
+from gradsim.data import CSV, Dataset
 from gradsim.model import edits, file
 from gradsim.model.problems import problems
 from gradsim.telemetry.recording import Recording
@@ -254,3 +258,58 @@ def test_that_the_state_of_an_autosaved_file_is_plain_json(files: Files, tmp_pat
     files.autosave()
     content = json.loads(files.autosave_path.read_text(encoding="utf-8"))
     assert content["state"] == {"original": str(tmp_path / "a.gradsim")}
+
+
+def test_that_a_table_is_read_while_the_window_lives(
+    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own.csv").write_text("a,b,kind\n" + "1,2,x\n3,5,y\n" * 10)
+    experiment = dataclasses.replace(small_experiment(), data=CSV(str(tmp_path / "own.csv"), target="kind"))
+    path = tmp_path / "own.gradsim"
+    file.save(path, experiment)
+    turn, read, load = threading.Event(), [], CSV.load
+
+    def slow(source: CSV, base: Path | None = None) -> Dataset:
+        # If this held up the window, its turn would never come.
+        read.append(turn.wait(30))
+        return load(source, base)
+
+    monkeypatch.setattr(CSV, "load", slow)
+    QTimer.singleShot(0, turn.set)
+    assert files.open(path)
+    assert files.session.problems is not None
+    assert read == [True]
+
+
+def test_that_a_table_that_is_gone_is_named_and_the_experiment_opens(files: Files, tmp_path: Path) -> None:
+    experiment = dataclasses.replace(small_experiment(), data=CSV(str(tmp_path / "gone.csv"), target="kind"))
+    file.save(tmp_path / "own.gradsim", experiment)
+    assert files.open(tmp_path / "own.gradsim")
+    assert files.session.experiment.data == experiment.data
+    assert "gone.csv" in files.session.failure and "data.path" in files.session.failure
+
+
+def test_that_weights_that_are_gone_are_named_and_nothing_is_lost(files: Files, tmp_path: Path, qtbot: QtBot) -> None:
+    session = files.session
+    session.start()
+    qtbot.waitUntil(lambda: session.recorder is not None, timeout=WAIT)
+    arrays = session.experiment.stack().initial_weights(7)
+    weights = tmp_path / "trained.npz"
+    np.savez(weights, *arrays)
+    session.edit(edits.set_field, "", "pretrained", str(weights))
+    qtbot.waitUntil(lambda: session.recorder is not None and not session.failure, timeout=WAIT)
+    path = tmp_path / "reused.gradsim"
+    assert files.save_as(path)
+    before = path.read_bytes()
+    weights.rename(tmp_path / "moved.npz")
+    assert files.new()
+    assert files.open(path)
+    qtbot.waitUntil(lambda: bool(session.failure), timeout=WAIT)
+    assert "trained.npz" in session.failure and "pretrained" in session.failure
+    assert session.experiment.pretrained == str(weights)
+    assert files.save()
+    assert json.loads(path.read_bytes())["pretrained"] == json.loads(before)["pretrained"]
+    (tmp_path / "moved.npz").rename(weights)
+    session.reset()
+    qtbot.waitUntil(lambda: session.recorder is not None, timeout=WAIT)
+    assert not session.failure

@@ -73,6 +73,29 @@ def test_that_a_run_opens_at_the_same_step_with_the_same_pictures_and_goes_on(
         np.testing.assert_array_equal(ours, theirs)
 
 
+def test_that_a_run_opens_without_the_weights_that_it_began_from(
+    open_window: OpenWindow, qtbot: QtBot, path: Path, tmp_path: Path
+) -> None:
+    trained = tmp_path / "trained.npz"
+    np.savez(trained, *small_experiment().stack().initial_weights(7))
+    window = open_window(small_experiment(pretrained=str(trained)))
+    qtbot.waitUntil(lambda: window.session.recorder is not None, timeout=20_000)
+    train(window, 5, qtbot)
+    assert window.files.save_with_run(path)
+    trained.unlink()
+    other = open_window()
+    assert other.files.open(path)
+    qtbot.waitUntil(lambda: other.session.status.step == 5, timeout=20_000)
+    for ours, theirs in zip(weights(window, qtbot), weights(other, qtbot), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert not other.session.failure
+    # From the start again it can't go.
+    other.session.reset()
+    qtbot.waitUntil(lambda: bool(other.session.failure), timeout=20_000)
+    assert "trained.npz" in other.session.failure
+    assert other.session.experiment.pretrained == str(trained)
+
+
 def test_that_saving_again_keeps_the_run_in_the_file(open_window: OpenWindow, qtbot: QtBot, path: Path) -> None:
     window = open_window()
     train(window, 5, qtbot)
