@@ -488,6 +488,11 @@ def _fitted(profile: Floats) -> float:
 
 GROWN = 1.0
 """Decades that a kernel must have grown by over the run, or within the steps before it broke."""
+LATE_SHARE = 0.25
+"""Exponential growth has half of its decades in the second half of the steps; that of a network which is sure of its
+answers, and therefore slowly enlarges its weights, next to none."""
+BLOWN = 3.0
+"""Decades after which it no longer matters how: what blew up may since stand still."""
 
 
 def _growth_over_steps(e: Evidence, definition: Definition) -> Finding | None:
@@ -511,7 +516,7 @@ def _growth_over_steps(e: Evidence, definition: Definition) -> Finding | None:
     line = weight[:, worst]
     usable = np.isfinite(line)
     rate = float(np.polyfit(window.steps[usable], line[usable], 1)[0]) if usable.sum() > 1 else math.nan
-    if not rate > 0:
+    if not rate > 0 or (grown[worst] < BLOWN and not _goes_on(window.steps, line, grown[worst])):
         return None
     rising = np.flatnonzero(line >= first[worst] + 0.3)
     start, stop = int(window.steps[max(0, rising[0] - 1)]), window.end_of(len(window) - 1)
@@ -537,6 +542,13 @@ def _growth_over_steps(e: Evidence, definition: Definition) -> Finding | None:
             rms=_power(float(last[worst])),
         ),
     )  # fmt: skip
+
+
+def _goes_on(steps: NDArray[np.int64], line: Floats, grown: float) -> bool:
+    """Whether a growth has a fair part of its decades in the second half of the steps."""
+    late = line[2 * steps >= steps[0] + steps[-1]]
+    late = late[np.isfinite(late)]
+    return len(late) > 1 and bool(late.max() - late[0] >= LATE_SHARE * grown)
 
 
 def _before_breaking(e: Evidence) -> Window | None:

@@ -179,6 +179,19 @@ def test_that_weights_that_grow_from_step_to_step_are_exploding() -> None:
     assert exploding.numbers["factor_per_step"] == pytest.approx(1.1, rel=0.01)
 
 
+def test_that_weights_that_grow_ever_more_slowly_are_not_exploding() -> None:
+    norm = recording(steps=1)["weight_norm"][0]
+    # A network that separates its classes enlarges its weights like the logarithm of the time, without end.
+    values = {"weight_norm": lambda step: norm * (1 + 10 * np.log1p(step))}
+    assert "exploding" not in kinds(recording(of_layers=values))
+
+
+def test_that_weights_that_blew_up_and_stand_still_are_exploding() -> None:
+    norm = recording(steps=1)["weight_norm"][0]
+    values = {"weight_norm": lambda step: norm * 2.0 ** min(step, 20)}
+    assert "exploding" in kinds(recording(of_layers=values, of_steps=STUCK))
+
+
 def test_that_the_first_nan_is_named() -> None:
     values = {"activation_nan": lambda step: np.where(np.arange(LAYERS) >= 3, float(step >= 50), 0.0)}
     nan = found(
