@@ -18,6 +18,7 @@ from gradsim.diagnose.evidence import context
 from gradsim.engine import runner as running
 from gradsim.engine.runner import Phase, Runner, Status
 from gradsim.engine.trainer import Trainer
+from gradsim.i18n import tr
 from gradsim.model import edits
 from gradsim.model.experiment import Experiment
 from gradsim.model.faults import FaultsError
@@ -248,6 +249,7 @@ class Player(Watched):
         self._answers: dict[int, Callable[[Any], object]] = {}
         self._events: deque[running.Event] = deque()
         self._preparing = False
+        self._prepared = ("", 0, 0)
         # Whether the user wants it to run: an edit in the middle of a run, or after it broke down, goes on running.
         self._intent = False
         self._woken.connect(self._drain, Qt.ConnectionType.QueuedConnection)
@@ -269,6 +271,14 @@ class Player(Watched):
     def playing(self) -> bool:
         """True while the run moves, or will as soon as it is prepared."""
         return self._intent if self._preparing else self.status.state == "playing"
+
+    @property
+    def preparation(self) -> str:
+        """What is done before the run can begin, and how far that is; "" if it can."""
+        if not self._preparing:
+            return ""
+        what, done, total = self._prepared
+        return tr("{what}: {done} of {all}", what=what, done=done, all=total) if total else tr("Being prepared")
 
     @property
     def speed(self) -> float | None:
@@ -431,6 +441,7 @@ class Player(Watched):
                     answer(value)
                 return False
             case running.Progress(what, done, total):
+                self._prepared = (what, done, total)
                 self.progress.emit(what, done, total)
                 return False
         if event.run != self._run:

@@ -388,6 +388,8 @@ class MainWindow(QMainWindow):
             self.banner.progress(what, done, total)
         else:
             self.banner.clear("progress")
+        # It says the same in the place of the picture.
+        self.stage.heatmap.cells.update()
 
     def _on_diverged(self, where: FirstNonfinite) -> None:
         session = self.session

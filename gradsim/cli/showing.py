@@ -19,6 +19,9 @@ from gradsim.nn.spec import fields_of, to_json
 
 SIGNS = {"impossible": ("✗", mark("impossible")), "unwise": ("!", mark("unwise")), "note": ("i", mark("note"))}
 
+ALL = {"batch_size": mark("the whole training set"), "pretrained_layers": mark("all")}
+"""What an empty field stands for."""
+
 
 def show_experiment(source: str, settings: Sequence[str]) -> int:
     """Prints an experiment; gives the exit code."""
@@ -98,8 +101,11 @@ def _layers(console: Console, experiment: api.Experiment) -> None:
 def _fields(console: Console, experiment: api.Experiment) -> None:
     for view in fields_of(type(experiment)):
         if view.name not in ("layers", "name", "description"):
-            value = _words(to_json(getattr(experiment, view.name)))
-            console.print(tr("{field}: {value}", field=tr(view.title), value=value))
+            value = getattr(experiment, view.name)
+            if value == "" or (view.name == "pretrained_layers" and not experiment.pretrained):
+                continue
+            said = tr(ALL[view.name]) if value is None else _words(to_json(value))
+            console.print(tr("{field}: {value}", field=tr(view.title), value=said))
 
 
 def _words(value: Any) -> str:

@@ -452,12 +452,16 @@ class FindingsPage(Panel):
                 "note": lambda n: tr_n("{n} note", "{n} notes", n),
             }
             headline = ", ".join(said[severity](count) for severity, count in counts if count)
+        elif not self.session.startable:
+            headline = tr("It can't be trained as it is")
         elif looked is None:
             headline = tr("Nothing is recorded yet")
         else:
             headline = tr("Nothing is wrong so far")
         _set(self.headline, headline)
-        if looked is None:
+        if not self.session.startable:
+            text = tr("Mend this first: {why}", why=self.session.failure)
+        elif looked is None:
             text = tr("Play, and what goes wrong is named here: where, since when, and what helps.")
         else:
             text = tr(

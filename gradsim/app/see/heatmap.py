@@ -602,6 +602,8 @@ class Heatmap(TimePlot):
             if not self.rows.bands:
                 return tr("There is no layer yet: double-click one in the list at the lower left, or drag it up.")
             return tr("This can't be trained: {why}", why=why)
+        if what := getattr(self.session, "preparation", ""):
+            return tr("{what}\u2026\nThen every layer is a row here, coloured by the size of its gradient.", what=what)
         return tr(
             "Press Space to train.\nEvery layer is a row here: blue where its gradient vanishes, red where it explodes."
         )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from gradsim.app import language, theme
 from gradsim.app.about import report
 from gradsim.app.settings import Settings
 from gradsim.app.window import MainWindow
+from gradsim.engine import kernels
 from gradsim.model import bundled, edits, file
 from gradsim.model.experiment import Experiment
 from gradsim.nn.layers import registry
@@ -129,9 +131,30 @@ def test_that_an_impossible_stack_is_said_until_it_is_mended(open_window: OpenWi
     assert window.session.failure in window.stage.heatmap.invitation()
     window.session.edit(edits.remove, [window.session.experiment.layers[0].uid])
     assert not window.banner.isVisible()
-    assert "Space" in window.stage.heatmap.invitation()
+    qtbot.waitUntil(lambda: "Space" in window.stage.heatmap.invitation(), timeout=WAIT)
     window.session.show(Experiment(()))
     assert "no layer yet" in window.stage.heatmap.invitation()
+
+
+def test_that_the_heatmap_tells_how_far_the_compilation_is(
+    open_window: OpenWindow, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goes_on = threading.Event()
+
+    def warm_up(progress: Callable[[int, int], None], dtypes: object) -> None:
+        progress(3, 60)
+        assert goes_on.wait(60)
+
+    window = open_window()
+    monkeypatch.setattr(kernels, "is_warm", lambda dtypes: False)
+    monkeypatch.setattr(kernels, "warm_up", warm_up)
+    window.session.start()
+    try:
+        qtbot.waitUntil(lambda: "3 of 60" in window.stage.heatmap.invitation(), timeout=WAIT)
+        assert window.banner.topic == "progress"
+    finally:
+        goes_on.set()
+    qtbot.waitUntil(lambda: "Space" in window.stage.heatmap.invitation(), timeout=WAIT)
 
 
 def test_that_escape_leads_from_the_palette_to_the_cards(open_window: OpenWindow, qtbot: QtBot) -> None:

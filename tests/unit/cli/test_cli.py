@@ -233,7 +233,14 @@ def test_that_show_tells_what_is_unwise(run: Run) -> None:
 
 @pytest.mark.parametrize("name", bundled.names())
 def test_that_every_bundled_experiment_can_be_shown(run: Run, name: str) -> None:
-    assert run("show", name).exit_code == 0
+    result = run("show", name)
+    assert result.exit_code == 0
+    assert "null" not in result.stdout
+    assert "Trained weights: \n" not in result.stdout
+
+
+def test_that_show_says_what_an_empty_batch_size_stands_for(run: Run) -> None:
+    assert "Batch size: the whole training set" in run("show", "regime-batch").stdout
 
 
 def test_that_list_names_everything_there_is(run: Run) -> None:

@@ -9,7 +9,9 @@ from pytestqt.qtbot import QtBot
 from gradsim.app import theme
 from gradsim.app.diagnosis.findings_page import NUMBERS
 from gradsim.diagnose import findings as rules
+from gradsim.model import edits
 from tests.unit.app.diagnosis.stacks import WAIT, OpenWindow, fading, train
+from tests.unit.app.experiments import impossible_experiment
 
 
 def test_that_a_click_shows_a_finding_where_it_happened(open_window: OpenWindow, qtbot: QtBot) -> None:
@@ -79,6 +81,16 @@ def test_that_nothing_found_is_said_calmly_with_what_was_looked_at(open_window: 
     qtbot.waitUntil(lambda: "steps 0 to 39 of 3 layers" in page.looked.text(), timeout=WAIT)
     if not window.diagnosis.watching.findings:
         assert page.headline.text() == "Nothing is wrong so far"
+
+
+def test_that_a_stack_that_cant_be_trained_is_named_with_what_to_mend(open_window: OpenWindow) -> None:
+    window = open_window()
+    page = window.diagnosis.findings
+    window.session.show(impossible_experiment())
+    assert "can't be trained" in page.headline.text()
+    assert window.session.failure in page.looked.text()
+    window.session.edit(edits.remove, [window.session.experiment.layers[0].uid])
+    assert page.headline.text() == "Nothing is recorded yet"
 
 
 def test_that_a_cure_below_a_finding_is_one_step_that_undo_takes_back(open_window: OpenWindow, qtbot: QtBot) -> None:
