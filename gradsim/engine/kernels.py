@@ -48,7 +48,6 @@ PLAIN = (
     "normalisation.dropout",
     "products.product",
     "products.help_out",
-    "products.transpose",
     "products.add",
     "products.accumulate",
     "products.copy",

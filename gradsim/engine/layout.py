@@ -87,6 +87,13 @@ of it two threads took 1.3 times as long as one."""
 PARTS = 8
 """Into how many a shared product is cut: more than there are threads, so that one who comes late holds nobody up."""
 
+INNER = 512
+"""Steps along the inner dimension of a product between two writes of the result: what is read again then still lies
+in the cache."""
+
+STRIP = 128
+"""Bytes of a row in the widest tile of a product."""
+
 TILE = 512
 """Entries that are worked on together where rows are shorter: a loop over one short row costs more than its content."""
 
@@ -252,27 +259,24 @@ class Dropping(enum.IntEnum):
 
 
 class Product(enum.IntEnum):
-    """Arguments of ``C = A B``: addresses, strides in bytes, sizes; M or K is the number of rows of the batch if -1."""
+    """Arguments of ``C = A B``: addresses, strides in bytes, sizes; M or K is the number of rows of the batch if -1.
+
+    B_ROW is the distance of rows of B as it lies in memory; TURNED tells that B is the transposed of what lies there.
+    SPACE is room for the columns of a tile (:data:`STRIP`).
+    """
 
     A = 0
     A_ROW = 1
     A_INNER = 2
     B = 3
-    B_INNER = 4
-    C = 5
-    C_ROW = 6
-    M = 7
-    N = 8
-    K = 9
-
-
-class Transposition(enum.IntEnum):
-    """Arguments of ``Z = X`` transposed."""
-
-    X = 0
-    Z = 1
-    ROWS = 2
-    COLUMNS = 3
+    B_ROW = 4
+    TURNED = 5
+    C = 6
+    C_ROW = 7
+    M = 8
+    N = 9
+    K = 10
+    SPACE = 11
 
 
 class Sum(enum.IntEnum):

@@ -126,8 +126,8 @@ class Plan:
         self._by_layer: dict[int, list[Variable]] = {}
         for variable in self.variables:
             self._by_layer.setdefault(variable.placed.index, []).append(variable)
-        kernels = [weight.size for placed, weight in stack.weights() if weight.role == "kernel" and placed.index > 0]
-        self.turned = self.arena.reserve(max(kernels, default=0))
+        deepest = max([rows, *(max(weight.shape) for _, weight in stack.weights() if len(weight.shape) == 2)])
+        self.strip = self.arena.reserve(min(deepest, layout.INNER), layout.STRIP // self.arena.dtype.itemsize)
         self.last = len(stack.layers) - 1
         flats = (placed.index for placed in stack.layers if not isinstance(placed.layer, layers.Flatten))
         self._first = next(flats, self.last)
@@ -285,13 +285,20 @@ class Plan:
         self._next = gradient
 
     def product(
-        self, a: Region | int, strides: tuple[int, int], b: Region | int, c: Region, sizes: tuple[int, int, int]
+        self,
+        a: Region | int,
+        strides: tuple[int, int],
+        b: Region | int,
+        c: Region,
+        sizes: tuple[int, int, int],
+        *,
+        turned: bool = False,
     ) -> Operation:
         """``C = A B``.
 
         Args:
             a: Read with ``strides`` between its rows and along the inner dimension, in entries.
-            b: Contiguous, ``(inner, columns)``.
+            b: Contiguous, ``(inner, columns)``, or ``(columns, inner)`` if turned.
             c: Contiguous, ``(rows, columns)``.
             sizes: Rows, columns and inner dimension; -1 as rows or inner dimension is the number of rows of the batch.
         """
@@ -305,12 +312,14 @@ class Plan:
                 p.A_ROW: strides[0] * size,
                 p.A_INNER: strides[1] * size,
                 p.B: b,
-                p.B_INNER: columns * size,
+                p.B_ROW: (inner if turned else columns) * size,
+                p.TURNED: int(turned),
                 p.C: c,
                 p.C_ROW: columns * size,
                 p.M: rows,
                 p.N: columns,
                 p.K: inner,
+                p.SPACE: self.strip,
             },
         )
 
@@ -631,15 +640,7 @@ class _Dense:
         _activate_back(plan, lowered, d, _gradient(plan.variable(lowered.placed, "bias")))
         if plan.needs_input_gradient(lowered.placed.index):
             below = plan.take(inputs)
-            t = layout.Transposition
-            turned: dict[int, int | Region] = {
-                t.X: kernel.region,
-                t.Z: plan.turned,
-                t.ROWS: inputs,
-                t.COLUMNS: units,
-            }
-            lowered.backward.append(Operation(operation("products.transpose", plan.dtype), turned))
-            lowered.backward.append(plan.product(d, (units, 1), plan.turned, below, (-1, inputs, units)))
+            lowered.backward.append(plan.product(d, (units, 1), kernel.region, below, (-1, inputs, units), turned=True))
             plan.passes(below)
         if kernel.gradient is None:
             return

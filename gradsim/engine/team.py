@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from gradsim.engine.layout import TEAM, Board
+from gradsim.engine.layout import INNER, STRIP, TEAM, Board
+from gradsim.engine.memory import ALIGNMENT
 from gradsim.engine.operations import operation
 
 
@@ -36,18 +37,22 @@ class Team:
         self.threads = threads
         self._board = np.zeros(Board.SIZE, np.int64)
         prototype = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 5)
+        self._space = np.zeros((threads - 1, INNER * STRIP + ALIGNMENT), np.uint8)
+        self._arguments = [
+            np.array([self._board.ctypes.data, -(-space.ctypes.data // ALIGNMENT) * ALIGNMENT], np.int64)
+            for space in self._space
+        ]
         self._help = prototype(operation("products.help_out", dtype))
 
     @contextlib.contextmanager
     def gathered(self, context: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Iterator[None]:
         """The helpers stand by for whoever runs with this context."""
-        address = np.array([self._board.ctypes.data], np.int64)
         self._board[...] = 0
         helpers = [
             threading.Thread(
-                target=self._help, args=(address.ctypes.data, None, None, None, None), name="product", daemon=True
+                target=self._help, args=(arguments.ctypes.data, None, None, None, None), name="product", daemon=True
             )
-            for _ in range(self.threads - 1)
+            for arguments in self._arguments
         ]
         context[TEAM] = self._board.ctypes.data
         started = []

@@ -1,4 +1,4 @@
-"""Explicit vectors: the inner kernels of a matrix product and of a transposition, as intrinsics.
+"""Explicit vectors: the inner kernels of a matrix product, of a copy and of a transposition, as intrinsics.
 
 LLVM's loop vectoriser does not find the register tiling that a matrix product lives on, so the tile is spelled out:
 ``rows`` x ``vectors`` accumulators stay in registers while the kernel walks along the inner dimension.
@@ -21,6 +21,9 @@ from gradsim.nn.spec import once
 VECTOR = 64
 """Bytes of a vector: one register with AVX-512, two with AVX2."""
 
+SHORT = 32
+"""Up to so many steps along the inner dimension it does not pay to ask for the result's lines first."""
+
 
 @once
 def tile() -> tuple[int, int]:
@@ -28,6 +31,15 @@ def tile() -> tuple[int, int]:
     name = processor()
     wide = llvm.get_host_cpu_features().get("avx512f", False) if name == llvm.get_host_cpu_name() else "v4" in name
     return (8, 2) if wide else (4, 1)
+
+
+def _prefetch(builder: Any, address: Any, *, writes: bool = False) -> None:
+    """Asks for the cache line at an address (int64), to read it or to write there."""
+    flag = ir.IntType(32)
+    pointer = builder.inttoptr(address, ir.IntType(8).as_pointer())
+    kind = ir.FunctionType(ir.VoidType(), [pointer.type, flag, flag, flag])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+    builder.call(function, [pointer, *(ir.Constant(flag, value) for value in (int(writes), 3, 1))])
 
 
 @once
@@ -81,6 +93,14 @@ def kernel(dtype: str, rows: int, vectors: int, masked: bool) -> Any:
             function = cgutils.get_or_insert_function(module, kind, name)
             builder.call(function, [value, pointer, ir.Constant(ir.IntType(32), itemsize), mask])
 
+        # C comes from afar where it is not added to; by the end of a long sum it will be here.
+        with builder.if_then(builder.icmp_signed(">", inner, ir.Constant(word, SHORT))):
+            place = c
+            for row in range(rows):
+                for v in range(vectors):
+                    _prefetch(builder, builder.add(place, ir.Constant(word, v * VECTOR)), writes=True)
+                if row + 1 < rows:
+                    place = builder.add(place, c_row)
         before = builder.block
         more = builder.append_basic_block("onto")
         loop = builder.append_basic_block("inner")
@@ -139,9 +159,49 @@ def kernel(dtype: str, rows: int, vectors: int, masked: bool) -> Any:
 
 
 @once
+def strip(dtype: str, vectors: int) -> Any:
+    """The intrinsic ``(source, source_row, target, rows)``: copies a strip of ``vectors`` vectors, row behind row.
+
+    What lies to the right of the strip is asked for on the way. Addresses, stride in bytes, at least one row; int64.
+    """
+    itemsize = np.dtype(dtype).itemsize
+    vector = ir.VectorType(ir.FloatType() if dtype == "float32" else ir.DoubleType(), VECTOR // itemsize)
+    word = ir.IntType(64)
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        source, source_row, target, rows = arguments
+        before = builder.block
+        loop, done = builder.append_basic_block("row"), builder.append_basic_block("copied")
+        builder.branch(loop)
+        builder.position_at_end(loop)
+        count, at, to = builder.phi(word), builder.phi(word), builder.phi(word)
+        for v in range(vectors):
+            offset = ir.Constant(word, v * VECTOR)
+            value = builder.load(builder.inttoptr(builder.add(at, offset), vector.as_pointer()), align=itemsize)
+            builder.store(value, builder.inttoptr(builder.add(to, offset), vector.as_pointer()), align=itemsize)
+            _prefetch(builder, builder.add(at, ir.Constant(word, (vectors + v) * VECTOR)))
+        left = builder.sub(count, ir.Constant(word, 1))
+        following = left, builder.add(at, source_row), builder.add(to, ir.Constant(word, vectors * VECTOR))
+        for phi, start, value in zip((count, at, to), (rows, source, target), following, strict=True):
+            phi.add_incoming(start, before)
+            phi.add_incoming(value, loop)
+        builder.cbranch(builder.icmp_signed(">", left, ir.Constant(word, 0)), loop, done)
+        builder.position_at_end(done)
+        return context.get_dummy_value()
+
+    @intrinsic
+    def copy(typingctx: Any, source: Any, source_row: Any, target: Any, rows: Any) -> Any:
+        return types.void(*[types.int64] * 4), codegen
+
+    return copy
+
+
+@once
 def transposition(dtype: str) -> Any:
-    """The intrinsic ``(source, source_row, target, target_row)``: transposes a square of as many rows as a vector has
-    lanes. Addresses and strides in bytes, int64."""
+    """The intrinsic ``(source, source_row, target, target_row, ahead)``: transposes a square of a vector's lanes.
+
+    What lies ``ahead`` of each row is asked for on the way. Addresses, strides and distance in bytes, int64.
+    """
     itemsize = np.dtype(dtype).itemsize
     lanes = VECTOR // itemsize
     scalar = ir.FloatType() if dtype == "float32" else ir.DoubleType()
@@ -149,9 +209,10 @@ def transposition(dtype: str) -> Any:
     index = ir.IntType(32)
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        source, source_row, target, target_row = arguments
+        source, source_row, target, target_row, ahead = arguments
         rows = []
         for _ in range(lanes):
+            _prefetch(builder, builder.add(source, ahead))
             rows.append(builder.load(builder.inttoptr(source, vector.as_pointer()), align=itemsize))
             source = builder.add(source, source_row)
         # Blocks off the diagonal change places, from the largest to single entries.
@@ -171,7 +232,7 @@ def transposition(dtype: str) -> Any:
         return context.get_dummy_value()
 
     @intrinsic
-    def transpose(typingctx: Any, source: Any, source_row: Any, target: Any, target_row: Any) -> Any:
-        return types.void(*[types.int64] * 4), codegen
+    def transpose(typingctx: Any, source: Any, source_row: Any, target: Any, target_row: Any, ahead: Any) -> Any:
+        return types.void(*[types.int64] * 5), codegen
 
     return transpose

@@ -1,4 +1,4 @@
-"""Matrix products, transpositions, and sums of two arrays."""
+"""Matrix products, and sums of two arrays."""
 
 from __future__ import annotations
 
@@ -19,19 +19,22 @@ from gradsim.engine.jit import (
     ints_at,
     pause,
 )
-from gradsim.engine.layout import PARTS, ROWS, TEAM, WORD, WORTH_SHARING, Board, Product
+from gradsim.engine.layout import INNER, PARTS, ROWS, TEAM, WORD, WORTH_SHARING, Board, Product
 from gradsim.engine.ops.record import statistics
 from gradsim.nn.spec import once
 
-INNER = 512
-"""Steps along the inner dimension between two writes of the result: what is read again then still lies in the cache."""
+WORTH_COPYING = 2
+"""Tiles of rows from which on it pays to put a tile's columns of B together first."""
+
+COPY = 24_000
+"""Bytes between the first and the last row of B above which they get into each other's way in the cache."""
 
 LOOKS = 2000
 """How often a thread looks for what it waits for, some tens of microseconds, before it lets others run."""
 
 _TICKET, _DONE, _QUIT = (int(place) * WORD for place in (Board.TICKET, Board.DONE, Board.QUIT))
 _PRODUCT, _CONTEXT = int(Board.PRODUCT) * WORD, int(Board.CONTEXT) * WORD
-_A, _A_ROW, _A_INNER, _B, _B_INNER, _C, _C_ROW, _M, _N, _K = (int(place) for place in Product)
+_A, _A_ROW, _A_INNER, _B, _B_ROW, _TURNED, _C, _C_ROW, _M, _N, _K, _SPACE = (int(place) for place in Product)
 
 
 @once
@@ -68,35 +71,90 @@ def _down(dtype: str, count: int, masked: bool) -> Any:
 
 
 @once
-def _columns(dtype: str) -> Any:
-    """Columns ``first`` to before ``last`` of a product; ``first`` is a multiple of a tile's."""
+def _turned_strip(dtype: str) -> Any:
+    """Writes a tile's columns of B one row behind the other where B is the transposed of what lies at ``source``."""
     itemsize = np.dtype(dtype).itemsize
     lanes = vectors.VECTOR // itemsize
     _, count = vectors.tile()
-    wide, one, part = _down(dtype, count, False), _down(dtype, 1, False), _down(dtype, 1, True)
-    step = count * lanes
+    square = vectors.transposition(dtype)
+    at = statistics(dtype).at
+    pitch = count * vectors.VECTOR
 
     @inline
-    def columns(a: Any, m: Any, k: Any, first: Any, last: Any) -> None:
+    def turn(source: Any, source_row: Any, target: Any, inner: Any, columns: Any) -> None:
+        ahead = count * lanes * source_row
+        done = 0
+        while columns - done >= lanes:
+            k = 0
+            while inner - k >= lanes:
+                square(source + k * itemsize, source_row, target + k * pitch, pitch, ahead)
+                k += lanes
+            for column in range(lanes if k < inner else 0):
+                x = carray(at(source + column * source_row), (inner,))
+                for rest in range(k, inner):
+                    carray(at(target + rest * pitch + column * itemsize), (1,))[0] = x[rest]
+            source += lanes * source_row
+            target += lanes * itemsize
+            done += lanes
+        for column in range(columns - done):
+            x = carray(at(source + column * source_row), (inner,))
+            for k in range(inner):
+                carray(at(target + k * pitch + column * itemsize), (1,))[0] = x[k]
+
+    return turn
+
+
+@once
+def _columns(dtype: str) -> Any:
+    """Columns ``first`` to before ``last`` of a product; ``first`` is a multiple of a tile's. ``space``: where a tile's
+    columns of B are put together, so that they do not lie in the few places of the cache that rows far apart share."""
+    itemsize = np.dtype(dtype).itemsize
+    lanes = vectors.VECTOR // itemsize
+    rows, count = vectors.tile()
+    wide, one, part = _down(dtype, count, False), _down(dtype, 1, False), _down(dtype, 1, True)
+    strip, turn = vectors.strip(dtype, count), _turned_strip(dtype)
+    step, pitch = count * lanes, count * vectors.VECTOR
+
+    @inline
+    def columns(a: Any, m: Any, k: Any, first: Any, last: Any, space: Any) -> None:
         n = last - first
+        turned = a[_TURNED] != 0
+        along = a[_B_ROW] if turned else itemsize
         for start in range(0, k, INNER):
             inner = min(INNER, k - start)
+            together = not turned and m >= WORTH_COPYING * rows and inner * a[_B_ROW] > COPY
             left = a[_A] + start * a[_A_INNER]
-            b = a[_B] + start * a[_B_INNER] + first * itemsize
+            b = a[_B] + first * along + start * (itemsize if turned else a[_B_ROW])
             c = a[_C] + first * itemsize
             done = 0
-            while n - done >= step:
-                wide(left, a[_A_ROW], a[_A_INNER], b, a[_B_INNER], c, a[_C_ROW], m, inner, 0, start)
-                b += step * itemsize
+            while done < n:
+                here = min(step, n - done)
+                at = b
+                row = a[_B_ROW]
+                if turned:
+                    turn(b, row, space, inner, here)
+                elif together and here == step:
+                    strip(b, row, space, inner)
+                if turned or (together and here == step):
+                    at = space
+                    row = pitch
+                if here == step:
+                    wide(left, a[_A_ROW], a[_A_INNER], at, row, c, a[_C_ROW], m, inner, 0, start)
+                else:
+                    whole = here - here % lanes
+                    for column in range(0, whole, lanes):
+                        one(
+                            left, a[_A_ROW], a[_A_INNER], at + column * itemsize, row,
+                            c + column * itemsize, a[_C_ROW], m, inner, 0, start,
+                        )  # fmt: skip
+                    if whole < here:
+                        part(
+                            left, a[_A_ROW], a[_A_INNER], at + whole * itemsize, row,
+                            c + whole * itemsize, a[_C_ROW], m, inner, here - whole, start,
+                        )  # fmt: skip
+                b += step * along
                 c += step * itemsize
                 done += step
-            while n - done >= lanes:
-                one(left, a[_A_ROW], a[_A_INNER], b, a[_B_INNER], c, a[_C_ROW], m, inner, 0, start)
-                b += lanes * itemsize
-                c += lanes * itemsize
-                done += lanes
-            if done < n:
-                part(left, a[_A_ROW], a[_A_INNER], b, a[_B_INNER], c, a[_C_ROW], m, inner, n - done, start)
 
     return columns
 
@@ -109,7 +167,7 @@ def _taking(dtype: str) -> Any:
     tile = count * (vectors.VECTOR // np.dtype(dtype).itemsize)
 
     @inline
-    def take(board: Any) -> Any:
+    def take(board: Any, space: Any) -> Any:
         taken = 0
         while True:
             ticket = atomic_load(board + _TICKET)
@@ -129,7 +187,7 @@ def _taking(dtype: str) -> Any:
             tiles = -(-a[_N] // tile)
             first = tiles * number // parts * tile
             last = tiles * (number + 1) // parts * tile
-            columns(a, m, k, first, min(last, a[_N]))
+            columns(a, m, k, first, min(last, a[_N]), space)
             atomic_add(board + _DONE, 1)
             taken += 1
 
@@ -151,7 +209,7 @@ def _waiting() -> Any:
 
 
 def product(dtype: str) -> Source:
-    """``C = A B``: A with any strides, B and C with contiguous columns; M or K is the batch's rows if -1.
+    """``C = A B``: A with any strides, B with contiguous columns, or rows if turned; M or K is the batch's rows if -1.
 
     Where a team of threads stands by and the product is large, each takes some columns. An entry of C is the same sum
     in the same order whoever computes it, so the number of threads does not change a bit of the result.
@@ -166,7 +224,7 @@ def product(dtype: str) -> Source:
         n = a[_N]
         board = ci[TEAM]
         if board == 0 or m * k * n < WORTH_SHARING or n <= tile:
-            columns(a, m, k, 0, n)
+            columns(a, m, k, 0, n, a[_SPACE])
             return
         parts = min(PARTS, -(-n // tile))
         # By atomic stores, since the compiler may put plain ones off.
@@ -174,7 +232,7 @@ def product(dtype: str) -> Source:
         atomic_store(board + _CONTEXT, address_of(ci))
         atomic_store(board + _DONE, 0)
         atomic_store(board + _TICKET, parts << 16)
-        take(board)
+        take(board, a[_SPACE])
         looks = 0
         while atomic_load(board + _DONE) < parts:
             looks = wait(looks)
@@ -183,42 +241,16 @@ def product(dtype: str) -> Source:
 
 
 def help_out(dtype: str) -> Source:
-    """``a``: the address of a board. Takes parts of the products that are put there until it is told to quit."""
+    """``a``: addresses of a board and of space for a tile's columns. Takes parts of the products that are put there
+    until it is told to quit."""
     take, wait = _taking(dtype), _waiting()
 
     def operation(a: Any, f: Any, ci: Any, cf: Any, out: Any) -> None:
         board = a[0]
+        space = a[1]
         looks = 0
         while atomic_load(board + _QUIT) == 0:
-            looks = 0 if take(board) else wait(looks)
-
-    return operation
-
-
-def transpose(dtype: str) -> Source:
-    """``Z = X`` transposed."""
-    itemsize = np.dtype(dtype).itemsize
-    lanes = vectors.VECTOR // itemsize
-    square = vectors.transposition(dtype)
-    at = statistics(dtype).at
-
-    def operation(a: Any, f: Any, ci: Any, cf: Any, out: Any) -> None:
-        rows = a[2]
-        columns = a[3]
-        x = carray(at(a[0]), (rows, columns))
-        z = carray(at(a[1]), (columns, rows))
-        whole_rows = rows - rows % lanes
-        whole_columns = columns - columns % lanes
-        for r in range(0, whole_rows, lanes):
-            for c in range(0, whole_columns, lanes):
-                source = a[0] + (r * columns + c) * itemsize
-                square(source, columns * itemsize, a[1] + (c * rows + r) * itemsize, rows * itemsize)
-        for r in range(whole_rows, rows):
-            for c in range(columns):
-                z[c, r] = x[r, c]
-        for r in range(whole_rows):
-            for c in range(whole_columns, columns):
-                z[c, r] = x[r, c]
+            looks = 0 if take(board, space) else wait(looks)
 
     return operation
 
