@@ -13,6 +13,7 @@ from typing import Any
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
 from gradsim.app.state import ViewState
+from gradsim.app.turns import Turns
 from gradsim.data import DataError
 from gradsim.diagnose.evidence import context
 from gradsim.engine import runner as running
@@ -94,10 +95,15 @@ def silence(sender: QObject) -> None:
 class Watched(QObject):
     """A run that views look at.
 
+    Args:
+        of: Whose frames it shares; None has its own.
+
     Attributes:
         state: What the views look at.
         recorder: What the present run records into; None while there is no run.
         stack: The expanded stack of the present run; its rows are those of the recorder. None while there is no run.
+        turns: Sixteen times a second while a run moves, and once after it: pull what is new, where every frame would be
+            too often.
         slow_tick: Four times a second while a run moves, and once after it: renew text.
     """
 
@@ -108,12 +114,13 @@ class Watched(QObject):
     failed = Signal(str)
     """Something could not be done: a sentence for the user."""
 
-    def __init__(self, parent: QObject | None = None, slow_tick: SlowTick | None = None) -> None:
+    def __init__(self, parent: QObject | None = None, of: Watched | None = None) -> None:
         super().__init__(parent)
         self.state = ViewState(self)
         self.recorder: Recorder | None = None
         self.stack: Stack | None = None
-        self.slow_tick = slow_tick or SlowTick(self)
+        self.turns: Turns = Turns() if of is None else of.turns
+        self.slow_tick: SlowTick = SlowTick(self) if of is None else of.slow_tick
         self._uids: tuple[str, ...] = ()
         self._staying: list[Callable[[], object]] = []
 
@@ -192,11 +199,18 @@ class Watched(QObject):
 
     def leave_views(self) -> None:
         """Nobody hears of this run any more: its views go. Those that come after them connect themselves."""
+        self.turns.disconnect()
         self.slow_tick.disconnect()
         silence(self)
         silence(self.state)
         for listen in self._staying:
             listen()
+
+    def renew(self) -> None:
+        """Has every view show what is recorded by now, at once."""
+        self.tick.emit()
+        self.turns.emit()
+        self.slow_tick.emit()
 
     def select_row(self, row: int) -> None:
         """Selects the layer that a row stands for."""
@@ -258,6 +272,7 @@ class Player(Watched):
         self._frames.setTimerType(Qt.TimerType.PreciseTimer)
         self._frames.setInterval(FRAME_MS)
         self._frames.timeout.connect(self.tick)
+        self._frames.timeout.connect(self.turns.frame)
         self._frames.timeout.connect(self.slow_tick.frame)
 
     # -- what there is -------------------------------------------------------------------------------
@@ -473,8 +488,7 @@ class Player(Watched):
         elif not moving:
             self._frames.stop()
         self.run_changed.emit()
-        self.tick.emit()
-        self.slow_tick.emit()
+        self.renew()
 
     def memory(self) -> int:
         """Bytes that the run holds: weights, record, snapshots."""

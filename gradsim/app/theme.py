@@ -250,12 +250,20 @@ class _Themes(QObject):
         self.base_points = 0.0
         self.family = ""
         self.further: list[str] = []
+        self.installed = False
+        self.fonts: dict[tuple[object, ...], QFont] = {}
+        # Asked of Qt with every colour that is painted otherwise.
+        self._dark: bool | None = None
 
     def chosen(self) -> Theme:
         if self.choice != "system":
             return THEMES[self.choice]
-        app = QGuiApplication.instance()
-        dark = isinstance(app, QGuiApplication) and app.styleHints().colorScheme() == Qt.ColorScheme.Dark
+        dark = self._dark
+        if dark is None:
+            app = QGuiApplication.instance()
+            dark = isinstance(app, QGuiApplication) and app.styleHints().colorScheme() == Qt.ColorScheme.Dark
+            if self.installed:
+                self._dark = dark
         return DARK if dark else LIGHT
 
     def theme(self) -> Theme:
@@ -265,6 +273,7 @@ class _Themes(QObject):
         return PRESENTED_DARK if chosen.dark else PROJECTOR
 
     def system_changed(self, *_: object) -> None:
+        self._dark = None
         if self.choice == "system":
             apply()
 
@@ -361,14 +370,20 @@ def line_width(factor: float = 1.0) -> float:
 
 def font(size: Size = "normal", *, bold: bool = False, fixed: bool = False) -> QFont:
     """The font of the window in one of its sizes; ``fixed`` has digits of one width for numbers that change."""
+    points = max(1.0, _points() * _SIZES[size])
+    key = points, bold, fixed
+    if key in _themes.fonts:
+        return QFont(_themes.fonts[key])
     app = QApplication.instance()
     made = QFont(app.font()) if isinstance(app, QApplication) else QFont()
     if fixed:
         # Digits that do not jump: figures of equal width in the same face where it has them.
         made.setStyleHint(QFont.StyleHint.SansSerif)
         made.setFeature(QFont.Tag("tnum"), 1)
-    made.setPointSizeF(max(1.0, _points() * _SIZES[size]))
+    made.setPointSizeF(points)
     made.setBold(bold)
+    if _themes.installed:
+        _themes.fonts[key] = QFont(made)
     return made
 
 
@@ -384,6 +399,7 @@ def install(app: QApplication) -> None:
     _themes.base_points = max(9.0, min(points, 12.0))
     _themes.family = general.family()
     app.styleHints().colorSchemeChanged.connect(_themes.system_changed)
+    _themes.installed = True
     apply()
 
 
@@ -423,6 +439,7 @@ def apply() -> None:
         app.setFont(whole)
         app.setPalette(qpalette(used))
         app.setStyleSheet(style_sheet(used))
+    _themes.fonts.clear()
     _themes.changed.emit()
 
 

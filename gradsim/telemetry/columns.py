@@ -139,6 +139,18 @@ class Pool:
         if inf is not None:
             self.inf[into] |= inf
 
+    def _add_to(
+        self, column: int, maximum: Floats, minimum: Floats, nan: Bools | None = None, inf: Bools | None = None
+    ) -> None:
+        """Add blocks that lie in one column; arrays as in :meth:`add`."""
+        self.recorded[column] = True
+        np.fmax(self.maximum[column], np.fmax.reduce(maximum, axis=0), out=self.maximum[column])
+        np.fmin(self.minimum[column], np.fmin.reduce(minimum, axis=0), out=self.minimum[column])
+        if nan is not None:
+            self.nan[column] |= np.logical_or.reduce(nan, axis=0)
+        if inf is not None:
+            self.inf[column] |= np.logical_or.reduce(inf, axis=0)
+
     def add_even(
         self,
         first: int,
@@ -155,7 +167,20 @@ class Pool:
         whole = (n - lead) // each if each > 1 and (first - self.start) % span == 0 else 0
 
         def rest(a: int, b: int) -> None:
-            if a < b:
+            if a == b:
+                return
+            column = (first + span * a - self.start) // self.stride
+            if 0 <= column < self.n and column == (first + span * b - 1 - self.start) // self.stride:
+                # What is new since the last frame lies in one column as a rule.
+                part = slice(a, b)
+                self._add_to(
+                    column,
+                    maximum[part],
+                    minimum[part],
+                    None if nan is None else nan[part],
+                    None if inf is None else inf[part],
+                )
+            else:
                 starts = first + span * np.arange(a, b, dtype=np.int64)
                 self.add(
                     starts,

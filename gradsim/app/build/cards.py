@@ -111,7 +111,7 @@ class CardsColumn(QAbstractScrollArea):
         self._drag_y = 0
         session.document_changed.connect(self._on_change)
         session.recorder_changed.connect(self._on_recorder)
-        session.tick.connect(self._pull)
+        session.turns.connect(self._pull)
         session.slow_tick.connect(self.viewport().update)
         session.state.quantity_changed.connect(self._on_recorder)
         session.state.thresholds_changed.connect(self._on_recorder)
@@ -343,15 +343,17 @@ class CardsColumn(QAbstractScrollArea):
     def _parents_now(self) -> dict[str, str]:
         return {place.layer.uid: place.parent for place in edits.places(self.session.document.experiment)}
 
-    def _pull(self) -> None:
+    def _pull(self) -> bool:
         found = now(self.session) if self.faces.aligned else None
         before, self.faces.now = self.faces.now, found
         if found is None or before is None:
             if found is not before:
                 self.viewport().update()
-            return
-        if found.key != before.key or not np.array_equal(found.classes, before.classes):
-            self.viewport().update(0, 0, theme.px(STRIP), self.viewport().height())
+            return found is not before
+        if found.key == before.key and np.array_equal(found.classes, before.classes):
+            return False
+        self.viewport().update(0, 0, theme.px(STRIP), self.viewport().height())
+        return True
 
     def _announce(self) -> None:
         """Tells a screen reader what the current card is, since it is painted."""

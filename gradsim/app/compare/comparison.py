@@ -73,7 +73,7 @@ class Twin(Watched):
     """
 
     def __init__(self, comparison: Comparison, place: int, member: Member) -> None:
-        super().__init__(comparison, comparison.slow_tick)
+        super().__init__(comparison, comparison)
         self.place, self.member = place, member
         self.fork: Fork | None = None
         comparison.tick.connect(self.tick)

@@ -314,8 +314,7 @@ class Viewed(Watched):
                 # Keras tells no error signals.
                 self.state.set_quantity("gradient_rms")
             self.recorder_changed.emit()
-        self.tick.emit()
-        self.slow_tick.emit()
+        self.renew()
 
     def close(self) -> None:
         """Ends the thread. Nothing is told any more."""

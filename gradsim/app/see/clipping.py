@@ -266,8 +266,7 @@ class Clipping(QWidget):
         whole.addWidget(self.plot, 1)
         self.setAccessibleName(tr("Clipping"))
         offer_menu(self, session.failed.emit)
-        self._ticks = 0
-        session.tick.connect(self._on_tick)
+        session.turns.connect(self._pull_new)
         session.slow_tick.connect(self.renew)
         session.recorder_changed.connect(self.renew)
         session.document_changed.connect(lambda _: self.renew())
@@ -277,10 +276,11 @@ class Clipping(QWidget):
         super().showEvent(event)
         self.renew()
 
-    def _on_tick(self) -> None:
-        self._ticks += 1
-        if self._ticks % 4 == 0 and self.session.state.cursor is None:
-            self.renew()
+    def _pull_new(self) -> bool:
+        if not self.isVisible() or self.session.state.cursor is not None:
+            return False
+        self.renew()
+        return True
 
     def renew(self) -> None:
         """Takes the shown step."""

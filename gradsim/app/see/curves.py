@@ -12,7 +12,7 @@ import pyqtgraph as pg
 from numpy.typing import NDArray
 from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPolygonF, QResizeEvent, QTransform
-from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QStyleOptionGraphicsItem, QToolButton, QVBoxLayout, QWidget
 
 from gradsim.app import theme
 from gradsim.app.player import Watched
@@ -53,6 +53,7 @@ NORM = Series(
     "global_gradient_norm", mark("Gradient norm"), None, True, mark("norm"), parts="gradient_norm", decades=16.0
 )
 SERIES = (LOSS, ACCURACY, NORM)
+_BEYOND = 4
 
 
 def polyline(x: Floats, y: Floats) -> QPolygonF:
@@ -70,6 +71,8 @@ class _Line(pg.GraphicsObject):
     def __init__(self, plot: CurvePlot) -> None:
         super().__init__()
         self.plot = plot
+        # Told what is to be painted.
+        self.setFlag(self.GraphicsItemFlag.ItemUsesExtendedStyleOption)
 
     def boundingRect(self) -> QRectF:
         return QRectF(self.plot.box.viewRect())
@@ -77,7 +80,7 @@ class _Line(pg.GraphicsObject):
     def viewRangeChanged(self) -> None:
         self.prepareGeometryChange()
 
-    def paint(self, painter: QPainter, *_: Any) -> None:
+    def paint(self, painter: QPainter, option: QStyleOptionGraphicsItem, *_: Any) -> None:
         plot = self.plot
         start, stop = plot.axis.shown
         low, high = plot.limits
@@ -87,14 +90,19 @@ class _Line(pg.GraphicsObject):
         painter.setWorldTransform(QTransform(1 / across, 0, 0, -1 / up, 0, high) * painter.worldTransform())
         for number, trace in enumerate(plot.traces):
             if trace.pull is not None:
-                self._trace(painter, trace, number, across, up)
+                self._trace(painter, trace, number, across, up, option.exposedRect)
 
-    def _trace(self, painter: QPainter, trace: Trace, number: int, across: float, up: float) -> None:
+    def _trace(self, painter: QPainter, trace: Trace, number: int, across: float, up: float, exposed: QRectF) -> None:
         high = self.plot.limits[1]
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
         look = theme.current()
         colour = look.curve(trace.colour)
         x, bottom, top, lost, each = trace.data
+        if not trace.letter:
+            # Beyond the edges by enough points for the lines that come in from there.
+            begin, end = np.searchsorted(x, (exposed.left(), exposed.right()))
+            near = slice(max(0, int(begin) - _BEYOND), int(end) + _BEYOND)
+            x, bottom, top, lost = x[near], bottom[near], top[near], lost[near]
         thick = theme.line_width()
         if len(x):
             px = x * across
@@ -241,7 +249,7 @@ class Trace:
             empty, empty, empty, np.empty(0, np.bool_), 1.0,
         )  # fmt: skip
         self.validation: tuple[Floats, Floats] = (empty, empty)
-        self._validations = -1
+        self.validations = -1
         self.pull = (
             None
             if recorder is None or not capacity
@@ -289,9 +297,9 @@ class Trace:
         if self.series.validation is None or recorder is None or not self.second:
             return
         found = recorder.validation
-        if len(found.step) == self._validations and not self.session.state.range:
+        if len(found.step) == self.validations and not self.session.state.range:
             return
-        self._validations = len(found.step)
+        self.validations = len(found.step)
         values = found.val_loss if self.series.validation == "val_loss" else found.val_accuracy
         if log:
             with np.errstate(all="ignore"):
@@ -322,7 +330,6 @@ class CurvePlot(TimePlot):
         self.log = series.log
         self.traces = tuple(runs or (Trace(session, series, series.key, f"val_{series.key}"),))
         self.limits = self._empty_limits()
-        self._ticks = 0
         self.left_axis = Axis("left", decades=series.log)
         self._readings = _Readings()
         self._readings.equal = len(self.traces) > 1
@@ -340,8 +347,8 @@ class CurvePlot(TimePlot):
         )
         for trace in self.traces:
             trace.session.recorder_changed.connect(self._restart)
-        session.tick.connect(self._on_tick)
-        session.slow_tick.connect(self._on_slow_tick)
+        session.turns.connect(self._pull_new)
+        session.slow_tick.connect(self.renew_readings)
         session.state.cursor_changed.connect(lambda _: self.renew_readings())
         session.state.hover_changed.connect(lambda _: self.renew_readings())
         self.dress()
@@ -402,17 +409,31 @@ class CurvePlot(TimePlot):
         came = [trace.cover(*self.axis.shown, self.pixels() // 2) for trace in self.traces]
         return any(came)
 
-    def _on_tick(self) -> None:
-        # Thirty times a second, in the frames between those of the profile; several curves take as long as so many
-        # frames, and are shown as many times less often.
-        self._ticks += 1
-        if self._ticks % max(2, len(self.traces)) == 1:
-            self._pull_new()
-
-    def _pull_new(self) -> None:
-        if self.isVisible() and self._cover():
-            self._take()
+    def _pull_new(self) -> bool:
+        if not self.isVisible() or not self._cover():
+            return False
+        before = self.limits, [trace.validations for trace in self.traces]
+        self._take()
+        changed = [trace.pull.changed for trace in self.traces if trace.pull is not None]
+        column = min((each for each in changed if each is not None), default=0)
+        same = before == (self.limits, [trace.validations for trace in self.traces])
+        if column and same and not any(trace.letter for trace in self.traces):
+            self.line.update(self._columns_from(column))
+        else:
             self.line.update()
+        return True
+
+    def _columns_from(self, column: int) -> QRectF:
+        """Where the columns from this one on are painted, with the line that leads to them, in units of the axes."""
+        start, stop = self.axis.shown
+        low, high = self.limits
+        pull = self.traces[0].pull
+        assert pull is not None
+        edge = (3 + 2 * theme.line_width()) * (stop - start) / max(1.0, self.box.width())
+        origin = pull.recorder.first_step
+        left = origin + (column - 0.5) * pull.stride - edge
+        right = origin + pull.recorded_columns * pull.stride + edge
+        return QRectF(left, low, right - left, high - low)
 
     def _take(self) -> None:
         """What is shown, in units of the axes."""
@@ -448,11 +469,6 @@ class CurvePlot(TimePlot):
         if wanted != self.limits or self.box.viewRange()[1] != list(wanted):
             self.limits = wanted
             self.box.setYRange(*wanted, padding=0)
-
-    def _on_slow_tick(self) -> None:
-        self._pull_new()
-        if self.isVisible():
-            self.renew_readings()
 
     def renew_readings(self) -> None:
         """The values at the mouse, the cursor or the end."""

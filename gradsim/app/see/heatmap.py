@@ -17,12 +17,13 @@ from gradsim.app.player import Watched
 from gradsim.app.see import words
 from gradsim.app.see.axis import TimeAxis
 from gradsim.app.see.picture import offer_menu
-from gradsim.app.see.plots import LEFT, RIGHT, Gutter, TimePlot, draw_part, pen
+from gradsim.app.see.plots import LEFT, RIGHT, Gutter, TimePlot, draw_part, is_vector, pen
 from gradsim.app.see.pull import LayerPull, extreme
 from gradsim.app.see.rows import Band, RowLayout, RowSpace
 from gradsim.i18n import tr
 from gradsim.telemetry.classes import MARKS, Special, State, states
 from gradsim.telemetry.quantities import quantity
+from gradsim.telemetry.recording import FirstNonfinite
 
 GLYPH_ROOM = 11.0
 """Pixels of a cell from which on it holds a glyph."""
@@ -97,7 +98,12 @@ class Cells(pg.ImageItem):
         if count <= 0:
             return
         origin = pull.recorder.first_step
-        x, width = (origin + column * pull.stride) * scale, count * pull.stride * scale
+        x, each = (origin + column * pull.stride) * scale, pull.stride * scale
+        # All columns of the range, of which those that hold something are let through: where the pixels change from one
+        # column to the next must not depend on how many there are, or the picture would tremble as it grows.
+        whole = count if is_vector(painter) else pull.room(start, stop)[1].stop - where.start
+        painter.save()
+        painter.setClipRect(QRectF(x, heatmap.top(), count * each, heatmap.room()), Qt.ClipOperation.IntersectClip)
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, False)
         ratio = heatmap.devicePixelRatioF()
         classes = pull.classes[:, where]
@@ -109,15 +115,18 @@ class Cells(pg.ImageItem):
                 continue
             # Whole pixels, so that no seam of the background shows between neighbours.
             upper = round(band.top * ratio) / ratio
-            target = QRectF(x, upper, width, round(band.bottom * ratio) / ratio - upper)
+            target = QRectF(x, upper, whole * each, round(band.bottom * ratio) / ratio - upper)
             if band.height * ratio < rows:
-                image, kept = self._squeezed(pull, classes[first : first + rows], max(1, int(band.height * ratio)))
+                squeezed = pull.classes[first : first + rows, where.start : where.start + whole]
+                image, kept = self._squeezed(pull, squeezed, max(1, int(band.height * ratio)))
                 draw_part(painter, target, image, QRectF(image.rect()))
                 del kept
             else:
-                draw_part(painter, target, self._image, QRectF(where.start, first, count, rows))
+                draw_part(painter, target, self._image, QRectF(where.start, first, whole, rows))
                 if any_special[first : first + rows].any():
+                    target.setWidth(count * each)
                     self._paint_marks(painter, classes[first : first + rows], special[first : first + rows], target)
+        painter.restore()
 
     def _rows(self, band: Band, pull: LayerPull) -> tuple[int, int]:
         """First row of the image and number of rows of a band."""
@@ -396,6 +405,7 @@ class Heatmap(TimePlot):
         self.marks: dict[int, str] = {}
         self.pull: LayerPull | None = None
         self.now: Now | None = None
+        self._broken: FirstNonfinite | None = None
         self.rows = RowLayout()
         self.invites = True
         """Whether an empty picture says how to begin."""
@@ -507,8 +517,26 @@ class Heatmap(TimePlot):
             self._take()
 
     def _take(self) -> None:
-        if self.isVisible() and self.pull is not None and self.pull.cover(*self.axis.shown, self.pixels()):
+        pull = self.pull
+        if not self.isVisible() or pull is None or not pull.cover(*self.axis.shown, self.pixels()):
+            return
+        broken = pull.recorder.first_nonfinite
+        if broken != self._broken:
+            self._broken = broken
             self.cells.update()
+        elif pull.changed:
+            self.cells.update(self._columns_from(pull, pull.changed))
+        elif pull.changed == 0:
+            # Among others, the invitation goes.
+            self.cells.update()
+
+    def _columns_from(self, pull: LayerPull, column: int) -> QRectF:
+        """Where the columns from this one on are painted, in units of the axes."""
+        start, stop = self.axis.shown
+        edge = 2 * (stop - start) / max(1.0, self.box.width())
+        origin = pull.recorder.first_step
+        left = origin + column * pull.stride - edge
+        return QRectF(left, self.top(), origin + pull.recorded_columns * pull.stride + edge - left, self.room())
 
     def _on_slow_tick(self) -> None:
         self._take()

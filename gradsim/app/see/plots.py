@@ -51,10 +51,15 @@ def mixed(colour: str | QColor, background: str | QColor, alpha: int) -> QColor:
     return QColor(*(round(p * share + q * (1 - share)) for p, q in pairs))
 
 
+def is_vector(painter: QPainter) -> bool:
+    """Whether it paints shapes into a file instead of pixels."""
+    engine = painter.paintEngine()
+    return engine is not None and engine.type() in (QPaintEngine.Type.SVG, QPaintEngine.Type.Pdf)
+
+
 def draw_part(painter: QPainter, target: QRectF, image: QImage, source: QRectF) -> None:
     """Draws whole cells of an image, sharp, on whatever the painter paints on."""
-    engine = painter.paintEngine()
-    if engine is not None and engine.type() in (QPaintEngine.Type.SVG, QPaintEngine.Type.Pdf):
+    if is_vector(painter):
         # The whole image would be embedded, and viewers would blur it.
         part = image.copy(source.toRect())
         size = QSize(max(1, round(2 * target.width())), max(1, round(2 * target.height())))

@@ -268,14 +268,12 @@ class Profile(Plot):
         if like is not None:
             like.layout_changed.connect(lambda _: self._lay_out())
         session.recorder_changed.connect(self._restart)
-        session.tick.connect(self._on_tick)
-        session.slow_tick.connect(self._on_slow_tick)
+        session.turns.connect(self._pull_new)
         state.quantity_changed.connect(lambda _: self._restart())
         state.thresholds_changed.connect(lambda changed: self._restart() if changed == self.key else None)
         state.cursor_changed.connect(lambda _: self.renew())
         state.hover_changed.connect(lambda _: self.shape_item.update())
-        self._stop: object = None
-        self._ticks = 1
+        self._moment: object = None
         offer_menu(self, session.failed.emit)
         self.dress()
 
@@ -331,7 +329,7 @@ class Profile(Plot):
         definition, limits = self.definition, self.session.state.thresholds(self.key)
         low, high = float(self.unit(np.array([limits.low]))[0]), float(self.unit(np.array([limits.high]))[0])
         room = (high - low) * _ROOM
-        self._stop = None
+        self._moment = None
         self.limits = (low - room, high + room)
         self.bottom.decades = definition.scale == "log"
         self.box.setXRange(*self.limits, padding=0)
@@ -388,19 +386,16 @@ class Profile(Plot):
             self.found = Found(self, recorder, last if cursor is None else min(cursor, last))
         self.shape_item.update()
 
-    def _on_tick(self) -> None:
-        self._ticks += 1
-        if self._ticks % 2:
-            # Thirty pictures a second are as good as sixty where points move along an axis.
-            return
-        self._on_slow_tick()
-
-    def _on_slow_tick(self) -> None:
+    def _pull_new(self) -> bool:
         recorder = self.session.recorder
         moment = None if recorder is None else (recorder.stop, recorder.since(None).position.generation)
-        if (self.session.state.cursor is None or self.found is None) and moment != self._stop:
-            self._stop = moment if self.isVisible() else None
-            self.renew()
+        if not self.isVisible() or (self.session.state.cursor is not None and self.found is not None):
+            return False
+        if moment == self._moment:
+            return False
+        self._moment = moment
+        self.renew()
+        return True
 
     def mouseMoveEvent(self, event: Any) -> None:
         row = self.rows.row_at(self.place(event.position()).y())

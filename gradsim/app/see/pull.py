@@ -53,6 +53,8 @@ class Pull(ABC):
         self._position: Position | None = None
         self.recorded_columns = 0
         """Columns, counted from column 0, up to the last one that holds something."""
+        self.changed: int | None = None
+        """The first column that looks otherwise since the last :meth:`cover`; None if none does."""
 
     @abstractmethod
     def _convert(self, columns: Columns) -> Sequence[NDArray[Any]]:
@@ -73,12 +75,15 @@ class Pull(ABC):
         k1 = max(k0 + 1, int(-((origin - stop) // stride)))
         k1 = min(k1, k0 + self.capacity)
         changed = False
+        self.changed = None
         while stride > self.stride and self.first == 0 and self._read_to > origin:
             self._halve()
+            self.changed = 0
             changed = True
         if stride != self.stride or k0 < self.first or k0 > self._columns_to(self._read_to):
             # Room on both sides, so that a drag does not read anew with every frame.
             self._restart(stride, max(0, k0 - (self.capacity - (k1 - k0)) // 2))
+            self.changed = self.first
             changed = True
         elif k1 > self.first + self.capacity:
             self._slide(max(min(k1 + self.capacity // 8 - self.capacity, k0), self.first))
@@ -87,10 +92,15 @@ class Pull(ABC):
 
     def window(self, start: float, stop: float) -> tuple[int, slice]:
         """Number of the first column over the steps [start, stop), and where these columns lie in :attr:`arrays`."""
+        k0, where = self.room(start, stop)
+        recorded = max(0, self.recorded_columns - k0)
+        return k0, slice(where.start, min(where.stop, where.start + recorded))
+
+    def room(self, start: float, stop: float) -> tuple[int, slice]:
+        """The same with the columns that hold nothing yet: as long as the range stays, so do they."""
         origin = self.recorder.first_step
         k0 = max(self.first, int((start - origin) // self.stride))
-        k1 = min(self.first + self.capacity, int(-((origin - stop) // self.stride)))
-        k1 = min(max(k1, k0), max(self.recorded_columns, k0))
+        k1 = max(k0, min(self.first + self.capacity, int(-((origin - stop) // self.stride))))
         at = k0 % self.capacity
         return k0, slice(at, at + k1 - k0)
 
@@ -136,6 +146,13 @@ class Pull(ABC):
             array[:, : count - ahead] = values[:, ahead:]
             array[:, capacity : capacity + count - ahead] = values[:, ahead:]
 
+    def _note(self, column: int) -> None:
+        self.changed = column if self.changed is None else min(self.changed, column)
+
+    def _holds(self, column: int, looks: NDArray[Any]) -> bool:
+        """Whether these columns look as they do already; False where nobody knows."""
+        return False
+
     def _read(self) -> bool:
         recorder, origin = self.recorder, self.recorder.first_step
         news = recorder.since(self._position)
@@ -146,6 +163,7 @@ class Pull(ABC):
             column = max((news.start - origin) // self.stride, self.first)
             if column < self.first + self.capacity:
                 self._clear(column, self.first + self.capacity - column)
+                self._note(column)
                 self.recorded_columns = min(self.recorded_columns, column)
                 self._read_to = max(kept[0], min(self._read_to, news.start))
                 changed = True
@@ -155,8 +173,11 @@ class Pull(ABC):
             columns = recorder.columns(self.key, start, stop, stride=self.stride)
             if len(columns):
                 column = (columns.start - origin) // self.stride
-                for array, values in zip(self.arrays, self._convert(columns), strict=True):
-                    self._put(array, column, values)
+                converted = self._convert(columns)
+                if column + len(columns) > self.recorded_columns or not self._holds(column, converted[0]):
+                    self._note(column)
+                    for array, values in zip(self.arrays, converted, strict=True):
+                        self._put(array, column, values)
                 self.recorded_columns = max(self.recorded_columns, column + len(columns))
             self._read_to = stop
             changed = True
@@ -219,6 +240,11 @@ class LayerPull(Pull):
     def worst(self, a: Classes, b: Classes) -> Classes:
         """The class that a place shows in which both lie."""
         return self.order[np.maximum(self.ranks[a], self.ranks[b])]
+
+    def _holds(self, column: int, looks: NDArray[Any]) -> bool:
+        # The newest column grows for some steps; it seldom looks otherwise for it.
+        at = column % self.capacity
+        return looks.shape[1] == 1 and np.array_equal(self.classes[:, at], looks[:, 0])
 
     def classify(self, columns: Columns) -> Classes:
         """Colour classes of some columns, shape ``(columns, layers)``."""

@@ -60,7 +60,7 @@ class Strip(QWidget):
         state.quantity_changed.connect(lambda _: self._restart())
         state.thresholds_changed.connect(lambda _: self._restart())
         session.recorder_changed.connect(self._restart)
-        session.tick.connect(self._on_tick)
+        session.turns.connect(self._pull_new)
         self.space.layout_changed.connect(lambda _: self._on_layout())
         theme.changed.connect(self._restart)
         self._restart()
@@ -76,7 +76,7 @@ class Strip(QWidget):
             limits = self.session.state.thresholds(key)
             self._pull = LayerPull(recorder, key, limits, colours, upwards=self.space.upwards, capacity=_COLUMNS)
         self.updateGeometry()
-        self._on_tick()
+        self._pull_new()
         self.update()
 
     def _on_layout(self) -> None:
@@ -85,11 +85,13 @@ class Strip(QWidget):
 
     def showEvent(self, event: Any) -> None:
         super().showEvent(event)
-        self._on_tick()
+        self._pull_new()
 
-    def _on_tick(self) -> None:
-        if self.isVisible() and self._pull is not None and self._pull.cover(*self.extent(), _COLUMNS):
-            self.update()
+    def _pull_new(self) -> bool:
+        if not self.isVisible() or self._pull is None or not self._pull.cover(*self.extent(), _COLUMNS):
+            return False
+        self.update()
+        return True
 
     # Between steps and pixels
 

@@ -104,6 +104,4 @@ class Exhibit(Watched):
         """Shows the record as it was behind a step; only of a playback."""
         assert self.playback is not None
         self.playback.show_until(step + 1)
-        self.tick.emit()
-        self.tick.emit()
-        self.slow_tick.emit()
+        self.renew()

@@ -64,6 +64,29 @@ def test_that_playing_ticks_and_pausing_stops_the_ticks(open_session: OpenSessio
     assert session.latest == session.status.step - 1
 
 
+class Looking:
+    """Remembers the latest step that it was shown."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.seen: int | None = None
+        session.turns.connect(self.look)
+
+    def look(self) -> bool:
+        self.seen = self.session.latest
+        return True
+
+
+def test_that_after_a_pause_every_view_shows_the_last_step(open_session: OpenSession, qtbot: QtBot) -> None:
+    session = open_session(started=True)
+    views = [Looking(session) for _ in range(9)]
+    session.play()
+    qtbot.waitUntil(lambda: all(view.seen for view in views), timeout=WAIT)
+    session.pause()
+    qtbot.waitUntil(lambda: not session._frames.isActive(), timeout=WAIT)
+    assert [view.seen for view in views] == [session.latest] * len(views)
+
+
 def test_that_what_is_renewed_slowly_is_spread_over_the_frames(qtbot: QtBot) -> None:
     ticks = SlowTick()
     called: list[int] = []

@@ -92,3 +92,18 @@ def test_that_colours_of_the_classes_come_from_the_palette() -> None:
     assert packed[0] == 0xFF000000 | int(table[0][0]) << 16 | int(table[0][1]) << 8 | int(table[0][2])
     vanishing = theme.LIGHT.state_colour(State.VANISHING)
     assert vanishing.blue() > vanishing.red()
+
+
+def test_that_a_font_that_somebody_changes_stays_his_own(qapp: QApplication) -> None:
+    mine = theme.font("small")
+    mine.setPixelSize(77)
+    assert theme.font("small").pixelSize() != 77
+
+
+def test_that_the_fonts_follow_the_zoom(qapp: QApplication) -> None:
+    before = theme.font("small").pointSizeF()
+    theme.set_zoom(200)
+    try:
+        assert theme.font("small").pointSizeF() == pytest.approx(2 * before, rel=0.01)
+    finally:
+        theme.set_zoom(100)

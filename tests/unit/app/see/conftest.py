@@ -15,6 +15,7 @@ from gradsim.app import theme
 from gradsim.app.see.axis import TimeAxis
 from gradsim.app.see.rows import RowSpace
 from gradsim.app.state import ViewState
+from gradsim.app.turns import Turns
 from gradsim.engine.trainer import Trainer
 from gradsim.model.experiment import Experiment
 from gradsim.nn import layers
@@ -36,6 +37,7 @@ class FakeSession(QObject):
     def __init__(self) -> None:
         super().__init__()
         self.state = ViewState(self)
+        self.turns = Turns()
         self.recorder: Recorder | None = None
         self.trainer: Trainer | None = None
         self.stack: Any = None
@@ -96,6 +98,7 @@ class FakeSession(QObject):
     def ticks(self) -> None:
         """A frame, and a renewal of the text."""
         self.tick.emit()
+        self.turns.emit()
         self.slow_tick.emit()
         QApplication.processEvents()
 
