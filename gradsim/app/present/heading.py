@@ -6,15 +6,15 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QGridLayout, QLabel, QSizePolicy, QWidget
 
 from gradsim.app import theme
-from gradsim.app.present.talk import Talk
+from gradsim.app.present.talk import Follower, Talk
 from gradsim.i18n import tr
 
 
-class Heading(QWidget):
+class Heading(Follower):
     """Title and line of a talk in large type."""
 
     def __init__(self, talk: Talk, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+        super().__init__(talk, parent)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         self.title, self.line, self.place = QLabel(self), QLabel(self), QLabel(self)
         for label, name in ((self.title, tr("Title")), (self.line, tr("What to look at")), (self.place, tr("Step"))):
@@ -29,19 +29,9 @@ class Heading(QWidget):
         grid.setColumnStretch(0, 1)
         theme.changed.connect(self._dress)
         self._dress()
-        self.talk = talk
-        talk.changed.connect(self.renew)
-        self.renew()
-
-    def set_talk(self, talk: Talk) -> None:
-        """Speaks of another thing."""
-        self.talk.changed.disconnect(self.renew)
-        self.talk = talk
-        talk.changed.connect(self.renew)
         self.renew()
 
     def renew(self) -> None:
-        """Writes what the talk says now."""
         self.title.setText(self.talk.title)
         self.line.setText(self.talk.line)
         self.line.setVisible(bool(self.talk.line))

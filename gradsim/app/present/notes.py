@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QDateTime, QLocale, Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QFont, QKeyEvent, QKeySequence, QPixmap, QResizeEvent
-from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QTextBrowser, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QTextBrowser, QVBoxLayout
 
 from gradsim.app import theme
-from gradsim.app.present.talk import Talk
+from gradsim.app.present.talk import Follower, Talk
 from gradsim.i18n import tr
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ KEYS = (
 BUTTONS = ("present.previous", "present.next", "run.play", "present.freeze", "present.swap", "present.leave")
 
 
-class NotesWindow(QWidget):
+class NotesWindow(Follower):
     """Notes of the present step, the next one, a clock and the time since the talk began.
 
     Args:
@@ -46,7 +46,8 @@ class NotesWindow(QWidget):
     closed = Signal()
 
     def __init__(self, talk: Talk, actions: Actions, began: float, preview: Callable[[], QPixmap | None]) -> None:
-        super().__init__(None, Qt.WindowType.Window)
+        super().__init__(talk)
+        self.setWindowFlags(Qt.WindowType.Window)
         self.actions_, self.began, self.preview = actions, began, preview
         self.setWindowTitle(tr("Notes for the teacher – gradsim"))
         self.clock, self.elapsed, self.place = QLabel(self), QLabel(self), QLabel(self)
@@ -105,19 +106,9 @@ class NotesWindow(QWidget):
         self._timer.start()
         theme.changed.connect(self._dress)
         self._dress()
-        self.talk = talk
-        talk.changed.connect(self.renew)
-        self.renew()
-
-    def set_talk(self, talk: Talk) -> None:
-        """Notes of another thing."""
-        self.talk.changed.disconnect(self.renew)
-        self.talk = talk
-        talk.changed.connect(self.renew)
         self.renew()
 
     def renew(self) -> None:
-        """Writes what the talk says now."""
         talk = self.talk
         self.title.setText(talk.title)
         self.text.setMarkdown(talk.notes or tr("There are no notes for this."))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QObject, Signal
+from PySide6.QtWidgets import QWidget
 
 from gradsim.app.session import Session
 from gradsim.i18n import tr
@@ -52,3 +53,23 @@ class Talk(QObject):
 
     def back(self) -> None:
         """Back to what came before, if there was anything."""
+
+
+class Follower(QWidget):
+    """A widget that writes what a talk says, whenever it says another thing."""
+
+    def __init__(self, talk: Talk, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.talk = talk
+        talk.changed.connect(self.renew)
+
+    def set_talk(self, talk: Talk) -> None:
+        """Speaks of another thing."""
+        self.talk.changed.disconnect(self.renew)
+        self.talk = talk
+        talk.changed.connect(self.renew)
+        self.renew()
+
+    def renew(self) -> None:
+        """Writes what the talk says now."""
+        raise NotImplementedError
