@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -47,6 +47,16 @@ def _file_stamp(path: Path) -> object:
     except (OSError, ValueError):
         return None
     return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def share_option(text: str) -> Any:
+    """The field of a source that is split: which share of it is for validation."""
+    return option("Validation share", text, default=0.2, ge=0, le=0.9, step=0.05, kw_only=True)
+
+
+def seed_option() -> Any:
+    """The field of a source that is split: which rows are for validation."""
+    return option("Seed of the split", "Another seed, other rows.", default=0, ge=0, le=2**31 - 1, kw_only=True)
 
 
 @frozen
@@ -109,16 +119,8 @@ class CSV(OwnFile):
         default=True,
         kw_only=True,
     )
-    validation_split: float = option(
-        "Validation share",
-        "Share of the rows that is kept for validation.",
-        default=0.2,
-        ge=0,
-        le=0.9,
-        step=0.05,
-        kw_only=True,
-    )
-    seed: int = option("Seed of the split", "Another seed, other rows.", default=0, ge=0, le=2**31 - 1, kw_only=True)
+    validation_split: float = share_option("Share of the rows that is kept for validation.")
+    seed: int = seed_option()
 
     def load(self, base: Path | None = None) -> Dataset:
         path = resolved(self.path, base)
@@ -255,16 +257,8 @@ class NPZ(OwnFile):
         default="auto",
         kw_only=True,
     )
-    validation_split: float = option(
-        "Validation share",
-        "Share of the rows kept for validation if the file has no validation data.",
-        default=0.2,
-        ge=0,
-        le=0.9,
-        step=0.05,
-        kw_only=True,
-    )
-    seed: int = option("Seed of the split", "Another seed, other rows.", default=0, ge=0, le=2**31 - 1, kw_only=True)
+    validation_split: float = share_option("Share of the rows kept for validation if the file has no validation data.")
+    seed: int = seed_option()
 
     def load(self, base: Path | None = None) -> Dataset:
         path = resolved(self.path, base)

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from gradsim.data.dataset import MAX_CLASSES, Array, DataError, Dataset, Signature, classified, split
-from gradsim.data.files import MAX_VALUES, OwnFile, resolved
+from gradsim.data.files import MAX_VALUES, OwnFile, resolved, seed_option, share_option
 from gradsim.data.sources import registry
 from gradsim.data.tables import Report
 from gradsim.i18n import tr
@@ -51,16 +51,8 @@ class Images(OwnFile):
     broken: Literal["error", "skip"] = option(
         "Broken pictures", "error: report them; skip: leave them out.", default="error", kw_only=True
     )
-    validation_split: float = option(
-        "Validation share",
-        "Share of the pictures that is kept for validation.",
-        default=0.2,
-        ge=0,
-        le=0.9,
-        step=0.05,
-        kw_only=True,
-    )
-    seed: int = option("Seed of the split", "Another seed, other rows.", default=0, ge=0, le=2**31 - 1, kw_only=True)
+    validation_split: float = share_option("Share of the pictures that is kept for validation.")
+    seed: int = seed_option()
 
     def stamp(self, base: Path | None = None) -> object:
         folder = resolved(self.path, base)
