@@ -35,11 +35,6 @@ class Change:
     effect: Effect = "none"
     origin: object = None
 
-    @property
-    def live_only(self) -> bool:
-        """True if a run goes on with its weights."""
-        return self.effect != "structure"
-
     def __bool__(self) -> bool:
         return self.effect != "none"
 

@@ -51,13 +51,6 @@ class Columns:
         """(columns,) first step of each column."""
         return self.start + self.stride * np.arange(len(self), dtype=np.int64)
 
-    def column_of(self, step: int) -> int:
-        """Index of the column that shows ``step``. Raises IndexError outside."""
-        column = (step - self.start) // self.stride
-        if not 0 <= column < len(self):
-            raise IndexError(f"step: allowed {self.start} to {self.stop - 1}; received {step}")
-        return column
-
 
 def grid(
     start: int, stop: int, width: int, *, origin: int, every: int, stride: int | None = None

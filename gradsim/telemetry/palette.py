@@ -86,14 +86,14 @@ THEMES: Mapping[ThemeName, Theme] = {
     ),
 }
 
-_LMS_FROM_LAB = np.array(
+LMS_FROM_LAB = np.array(
     [
         [1.0, 0.3963377774, 0.2158037573],
         [1.0, -0.1055613458, -0.0638541728],
         [1.0, -0.0894841775, -1.2914855480],
     ]
 )
-_RGB_FROM_LMS = np.array(
+RGB_FROM_LMS = np.array(
     [
         [4.0767416621, -3.3077115913, 0.2309699292],
         [-1.2684380046, 2.6097574011, -0.3413193965],
@@ -104,16 +104,9 @@ _RGB_FROM_LMS = np.array(
 
 def linear_from_oklab(lab: NDArray[np.float64]) -> NDArray[np.float64]:
     """Linear sRGB (..., 3) from OKLab (..., 3); outside [0, 1] where sRGB can not show the colour."""
-    lms = (lab @ _LMS_FROM_LAB.T) ** 3
-    linear: NDArray[np.float64] = lms @ _RGB_FROM_LMS.T
+    lms = (lab @ LMS_FROM_LAB.T) ** 3
+    linear: NDArray[np.float64] = lms @ RGB_FROM_LMS.T
     return linear
-
-
-def oklab_from_linear(rgb: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The inverse of :func:`linear_from_oklab`."""
-    lms = np.cbrt(rgb @ np.linalg.inv(_RGB_FROM_LMS).T)
-    lab: NDArray[np.float64] = lms @ np.linalg.inv(_LMS_FROM_LAB).T
-    return lab
 
 
 def encoded(linear: NDArray[np.float64]) -> Table:

@@ -268,19 +268,6 @@ class DataSection(_Section):
         dialog.open()
         return dialog
 
-    def use_file(self, identifier: str, path: str) -> bool:
-        """Takes the data from a file."""
-        changed = {"path": path} if self.source.identifier == identifier else {"type": identifier, "path": path}
-
-        def build(experiment: Experiment) -> Edit:
-            if "type" in changed:
-                return edits.set_field(experiment, "", "data", changed)
-            return edits.set_field(experiment, "", "data.path", path)
-
-        done = self.make(build, name=tr("Data from {file}", file=Path(path).name))
-        self.refresh()
-        return done
-
     def refresh(self) -> None:
         """Shows the data as they are now."""
         source = self.source

@@ -17,7 +17,6 @@ def test_that_identities_alone_are_no_difference() -> None:
 
     change = compare(made(), made())
     assert not change
-    assert change.live_only
     assert change.effect == "none"
 
 

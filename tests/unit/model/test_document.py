@@ -52,7 +52,7 @@ def test_that_a_new_step_forgets_what_was_undone(document: Document) -> None:
 def test_that_a_slider_drag_is_one_step(document: Document) -> None:
     start = document.experiment
     for value in (0.1, 0.2, 0.3):
-        assert rate(document, value, "drag").live_only
+        assert rate(document, value, "drag").effect == "live"
     document.end_merge()
     rate(document, 0.4, "drag")
     assert len(document.undo_names) == 2

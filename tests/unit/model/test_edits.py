@@ -49,7 +49,7 @@ def test_that_a_field_of_a_layer_is_set_and_only_that_layer_has_changed(experime
     assert edits.place(edit.experiment, inner).layer.units == 16
     assert edit.change.uids == {inner}
     assert edit.change.facets == {"layers"}
-    assert not edit.change.live_only
+    assert edit.change.effect == "structure"
     assert edit.name == "Change units"
     assert edits.place(experiment, inner).layer.units == 8
 
@@ -97,7 +97,6 @@ def test_that_an_unknown_field_is_refused_with_the_nearest(experiment: Experimen
 def test_that_live_fields_keep_the_weights(experiment: Experiment, path: str, value: object) -> None:
     change = edits.set_field(experiment, "", path, value).change
     assert change.effect == "live"
-    assert change.live_only
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gradsim.telemetry import THEMES, Special, colour, table
 from gradsim.telemetry.classes import EXPLODING_FIRST, LEVELS, MIDDLE, VANISHING_LAST
-from gradsim.telemetry.palette import ThemeName, decoded, encoded, linear_from_oklab, oklab_from_linear
+from gradsim.telemetry.palette import LMS_FROM_LAB, RGB_FROM_LMS, ThemeName, decoded, encoded, linear_from_oklab
 
 KINDS: tuple[Literal["diverging", "sequential"], ...] = ("diverging", "sequential")
 NAMES: tuple[ThemeName, ...] = get_args(ThemeName)
@@ -31,6 +31,12 @@ SIGHT = {
 }
 # Two colours side by side begin to be told apart at a distance of about 0.02 in OKLab.
 JUST_NOTICED = 0.02
+
+
+def oklab_from_linear(rgb: NDArray[np.float64]) -> NDArray[np.float64]:
+    lms = np.cbrt(rgb @ np.linalg.inv(RGB_FROM_LMS).T)
+    lab: NDArray[np.float64] = lms @ np.linalg.inv(LMS_FROM_LAB).T
+    return lab
 
 
 def seen(rgb: NDArray[np.uint8], sight: str = "normal") -> NDArray[np.float64]:

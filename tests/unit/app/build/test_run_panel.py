@@ -87,7 +87,7 @@ def test_that_own_data_are_asked_for_and_described(
 
 
 def test_that_data_that_can_not_be_read_say_why(session: Session, panel: RunPanel, tmp_path: Path) -> None:
-    panel.data.use_file("csv", str(tmp_path / "missing.csv"))
+    session.edit(edits.set_field, "", "data", {"type": "csv", "path": str(tmp_path / "missing.csv")})
     assert panel.data.preview.text().startswith("Can't be read: ")
     assert not panel.problems.isHidden()
     assert not session.startable
