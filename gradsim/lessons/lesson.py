@@ -7,6 +7,7 @@ A lesson is a folder with ``lesson.json`` (the structure) and one file of words 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -85,7 +86,7 @@ def names() -> list[str]:
 
 def everything() -> list[Lesson]:
     """The bundled lessons, in the order in which they are taught."""
-    return [load(folder) for _, _, folder in _folders()]
+    return [_kept(folder) for _, _, folder in _folders()]
 
 
 def bundled(name: str) -> Lesson:
@@ -96,7 +97,7 @@ def bundled(name: str) -> Lesson:
     """
     for number, known, folder in _folders():
         if name in (known, str(number), folder.name):
-            return load(folder)
+            return _kept(folder)
     hint = near(name, names())
     message = tr("is neither a folder nor a bundled lesson{hint}; see: gradsim lesson", hint=hint)
     raise LessonError([Fault("LESSON", message, name)])
@@ -109,6 +110,12 @@ def find(source: str | os.PathLike[str]) -> Lesson:
         mine = [folder for _, name, folder in _in(own_folder()) if named in (name, folder.name)]
         return load(mine[0]) if mine and named not in names() else bundled(named)
     return load(source)
+
+
+@functools.cache
+def _kept(folder: Path) -> Lesson:
+    """What comes with the program does not change while it runs."""
+    return load(folder)
 
 
 def own_folder() -> Path:

@@ -9,7 +9,9 @@ from PySide6.QtCore import QEvent, QObject, QRect, QTimer
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QMenu
 
+from gradsim import lessons
 from gradsim.app import theme
+from gradsim.app.background import Background, Breathe
 from gradsim.app.command_palette import Command
 from gradsim.app.lessons.board import Board
 from gradsim.app.lessons.lecture import Lecture, Phase
@@ -29,6 +31,14 @@ if TYPE_CHECKING:
 PAGES = {"inside": Inside, "data": DataView, "clipping": Clipping, "directions": Directions}
 WIDTH = 400
 """Pixels of a side panel with a lesson in it: lines of a readable length."""
+AHEAD_MS = 3_000
+"""So long after the window the bundled lessons are read, before a menu asks for them."""
+
+
+def _read_all(breathe: Breathe) -> None:
+    for name in lessons.names():
+        lessons.bundled(name)
+        breathe()
 
 
 class LessonRoom(QObject):
@@ -64,6 +74,8 @@ class LessonRoom(QObject):
         window.presenter.changed.connect(self._present)
         window.presenter.side_wanted = self._side_wanted
         self.lecture.changed.connect(self.renew)
+        self._ahead = Background("gradsim-lessons", self)
+        QTimer.singleShot(AHEAD_MS, self, lambda: self._ahead.ask(_read_all, lambda _: None))
         if self.lecture.on:
             # The window was built anew around an open lesson; it still has to lay itself out.
             QTimer.singleShot(0, self, self.renew)

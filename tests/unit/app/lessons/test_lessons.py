@@ -10,11 +10,13 @@ from pytestqt.qtbot import QtBot
 
 from gradsim import lessons
 from gradsim.app.lessons import lecture as lecturing
+from gradsim.app.lessons import room
 from gradsim.app.lessons.lecture import Lecture, Phase
 from gradsim.app.lessons.predictions import Choosing, Colouring, Estimating
 from gradsim.app.lessons.small import SmallCurves, SmallHeatmap
 from gradsim.app.window import MainWindow
 from gradsim.lessons import Lesson
+from gradsim.lessons import lesson as reading
 from gradsim.model import edits, file
 
 WAIT = 60_000
@@ -336,3 +338,14 @@ def test_that_what_a_step_prepares_ends_with_it(
     else:
         window.close()
     qtbot.waitUntil(ended.is_set, timeout=WAIT)
+
+
+def test_that_the_menu_finds_the_lessons_read(
+    open_window: OpenWindow, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading._kept.cache_clear()
+    monkeypatch.setattr(room, "AHEAD_MS", 0)
+    window = open_window()
+    qtbot.waitUntil(lambda: reading._kept.cache_info().currsize == len(lessons.names()), timeout=WAIT)
+    monkeypatch.setattr(reading, "load", lambda folder: pytest.fail(f"{folder} is read while somebody waits"))
+    assert [one.name for one in window.lessons.everything()] == lessons.names()
