@@ -11,7 +11,7 @@ from PySide6.QtCore import QObject
 
 TURN_FRAMES = 4
 """Frames in which each view has its turn once: sixteen times a second, at which a curve or a point still moves evenly.
-What moves with every step, the heatmap, is renewed with every frame."""
+What moves with every step, the heatmap, is renewed with every frame, or every other."""
 
 
 class Turns:

@@ -22,6 +22,8 @@ class TimeAxis(QObject):
 
     Attributes:
         session: Whose run it is.
+        grows: While :attr:`changed` is told: whether it is the run that went on, and nobody asked for other steps. Then
+            a picture that takes turns may wait for its turn.
         latest: While following, show only so many of the latest steps; None shows the whole run.
     """
 
@@ -33,13 +35,14 @@ class TimeAxis(QObject):
         super().__init__(parent or session)
         self.session = session
         self.latest: float | None = None
+        self.grows = False
         self._shown = EMPTY
         self._following = True
         self._ticks = 0
         session.state.range_changed.connect(lambda _: self.refresh())
         session.recorder_changed.connect(self.refresh)
         session.tick.connect(self._on_tick)
-        session.slow_tick.connect(self.refresh)
+        session.slow_tick.connect(self._grow)
         self.refresh()
 
     @property
@@ -64,7 +67,14 @@ class TimeAxis(QObject):
         # A range that moves makes every axis write its figures anew, so it moves with every other frame only.
         self._ticks += 1
         if self.latest is None or self._ticks % 2 == 0:
+            self._grow()
+
+    def _grow(self) -> None:
+        self.grows = True
+        try:
             self.refresh()
+        finally:
+            self.grows = False
 
     def refresh(self) -> None:
         """Takes in what was recorded or asked for."""

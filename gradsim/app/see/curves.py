@@ -330,6 +330,7 @@ class CurvePlot(TimePlot):
         self.log = series.log
         self.traces = tuple(runs or (Trace(session, series, series.key, f"val_{series.key}"),))
         self.limits = self._empty_limits()
+        self._behind = False
         self.left_axis = Axis("left", decades=series.log)
         self._readings = _Readings()
         self._readings.equal = len(self.traces) > 1
@@ -409,7 +410,18 @@ class CurvePlot(TimePlot):
         came = [trace.cover(*self.axis.shown, self.pixels() // 2) for trace in self.traces]
         return any(came)
 
+    def _moved(self) -> None:
+        if self.axis.grows and self.isVisible():
+            # All pictures in one frame would be a frame that is late. The next turn is a few frames away.
+            self._behind = True
+        else:
+            super()._moved()
+
     def _pull_new(self) -> bool:
+        if self._behind and self.isVisible():
+            self._behind = False
+            super()._moved()
+            return True
         if not self.isVisible() or not self._cover():
             return False
         before = self.limits, [trace.validations for trace in self.traces]
@@ -418,22 +430,19 @@ class CurvePlot(TimePlot):
         column = min((each for each in changed if each is not None), default=0)
         same = before == (self.limits, [trace.validations for trace in self.traces])
         if column and same and not any(trace.letter for trace in self.traces):
-            self.line.update(self._columns_from(column))
+            self.paint_soon(*self._columns_from(column))
         else:
-            self.line.update()
+            self.paint_soon()
         return True
 
-    def _columns_from(self, column: int) -> QRectF:
-        """Where the columns from this one on are painted, with the line that leads to them, in units of the axes."""
+    def _columns_from(self, column: int) -> tuple[float, float]:
+        """Where the columns from this one on are painted, with the line that leads to them, on the horizontal axis."""
         start, stop = self.axis.shown
-        low, high = self.limits
         pull = self.traces[0].pull
         assert pull is not None
         edge = (3 + 2 * theme.line_width()) * (stop - start) / max(1.0, self.box.width())
         origin = pull.recorder.first_step
-        left = origin + (column - 0.5) * pull.stride - edge
-        right = origin + pull.recorded_columns * pull.stride + edge
-        return QRectF(left, low, right - left, high - low)
+        return origin + (column - 0.5) * pull.stride - edge, origin + pull.recorded_columns * pull.stride + edge
 
     def _take(self) -> None:
         """What is shown, in units of the axes."""

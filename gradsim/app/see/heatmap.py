@@ -513,7 +513,10 @@ class Heatmap(TimePlot):
 
     def _on_tick(self) -> None:
         self._ticks += 1
-        if self._ticks % self._each == 0:
+        pull = self.pull
+        # Where a column holds several steps, thirty pictures a second show each column that comes.
+        pooled = pull is not None and pull.stride > pull.recorder.every
+        if self._ticks % max(self._each, 2 if pooled else 1) == 0:
             self._take()
 
     def _take(self) -> None:
@@ -523,20 +526,19 @@ class Heatmap(TimePlot):
         broken = pull.recorder.first_nonfinite
         if broken != self._broken:
             self._broken = broken
-            self.cells.update()
+            self.paint_soon()
         elif pull.changed:
-            self.cells.update(self._columns_from(pull, pull.changed))
+            self.paint_soon(*self._columns_from(pull, pull.changed))
         elif pull.changed == 0:
             # Among others, the invitation goes.
-            self.cells.update()
+            self.paint_soon()
 
-    def _columns_from(self, pull: LayerPull, column: int) -> QRectF:
-        """Where the columns from this one on are painted, in units of the axes."""
+    def _columns_from(self, pull: LayerPull, column: int) -> tuple[float, float]:
+        """Where the columns from this one on are painted, on the horizontal axis."""
         start, stop = self.axis.shown
         edge = 2 * (stop - start) / max(1.0, self.box.width())
         origin = pull.recorder.first_step
-        left = origin + column * pull.stride - edge
-        return QRectF(left, self.top(), origin + pull.recorded_columns * pull.stride + edge - left, self.room())
+        return origin + column * pull.stride - edge, origin + pull.recorded_columns * pull.stride + edge
 
     def _on_slow_tick(self) -> None:
         self._take()

@@ -254,6 +254,21 @@ class Plot(pg.PlotWidget):
         """Where a pixel of the widget lies in the plot's own units."""
         return self.box.mapSceneToView(self.mapToScene(position.toPoint()))
 
+    def paint_soon(self, left: float = -math.inf, right: float = math.inf) -> None:
+        """Has what lies between two places of the horizontal axis painted with the window's next painting.
+
+        After an item's own ``update`` the scene would have the window painted for this plot alone, and handed to the
+        screen once for each plot.
+        """
+        area = self.area()
+        first, last = self.box.viewRange()[0]
+        scale = area.width() / (last - first)
+        begin = area.left() + (max(left, first) - first) * scale
+        end = area.left() + (min(right, last) - first) * scale
+        if begin < end:
+            part = QRectF(begin, area.top(), end - begin, area.height())
+            self.viewport().update(part.toAlignedRect().adjusted(-1, -1, 1, 1))
+
     def area(self) -> QRectF:
         """The pixels inside the axes, in the widget's coordinates."""
         # A unit of the scene is a pixel here; mapFromScene would round outwards.

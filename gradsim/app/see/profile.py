@@ -384,7 +384,7 @@ class Profile(Plot):
         else:
             last = recorder.stop - recorder.every
             self.found = Found(self, recorder, last if cursor is None else min(cursor, last))
-        self.shape_item.update()
+        self.paint_soon()
 
     def _pull_new(self) -> bool:
         recorder = self.session.recorder

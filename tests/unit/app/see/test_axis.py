@@ -68,3 +68,17 @@ def test_that_panning_stops_at_the_first_step(recorded: FakeSession, axis: TimeA
 def test_that_it_never_shows_less_than_a_few_steps(recorded: FakeSession, axis: TimeAxis) -> None:
     axis.show(100, 100.5)
     assert axis.shown == (100, 108)
+
+
+def test_that_a_range_which_grows_by_itself_is_told_from_one_that_somebody_chose(
+    session: FakeSession, axis: TimeAxis
+) -> None:
+    recorder = recorder_of(1)
+    session.record(recorder)
+    told: list[bool] = []
+    axis.changed.connect(lambda: told.append(axis.grows))
+    recorder.append(*values(500, 1))
+    session.tick.emit()
+    axis.show(10, 60)
+    axis.follow()
+    assert told == [True, False, False]

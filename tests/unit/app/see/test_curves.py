@@ -164,3 +164,19 @@ def test_that_one_of_several_curves_that_explodes_does_not_hide_the_others(
     assert low < np.log10(tame.min()) and np.log10(tame.max()) < high
     assert [text for text, _ in plot._readings.lines] == ["A  NaN", "B  0.01"]
     other.deleteLater()
+
+
+def test_that_a_curve_takes_a_longer_range_in_its_turn_and_a_chosen_one_at_once(
+    session: FakeSession, loss: CurvePlot
+) -> None:
+    record(session, np.full(90, 1.0))
+    recorder = session.recorder
+    assert recorder is not None
+    recorder.append(*values(300, 2))
+    before = loss.box.viewRange()[0]
+    session.tick.emit()
+    assert loss.box.viewRange()[0] == before
+    session.turns.emit()
+    assert loss.box.viewRange()[0] == list(loss.axis.shown) != before
+    loss.axis.show(20, 60)
+    assert loss.box.viewRange()[0] == [20, 60]
