@@ -150,8 +150,10 @@ class Trainer:
         self._context = np.zeros(Context.SIZE, np.int64)
         self._context[Context.TRAINING] = 1
         self._context[Context.SEED] = experiment.seed
-        self._record = np.full((CHUNK, len(self.stack.layers), COLUMNS), np.nan)
-        self._record[:, :, [LAYER_COLUMNS.index(key) for key in LAYER_COLUMNS if key.endswith(("_nan", "_inf"))]] = 0
+        # What an operation does not write stays as it is here.
+        self._blank = np.full((1, len(self.stack.layers), COLUMNS), np.nan)
+        self._blank[:, :, [LAYER_COLUMNS.index(key) for key in LAYER_COLUMNS if key.endswith(("_nan", "_inf"))]] = 0
+        self._record = self._blank.copy()
         self.seconds_per_step = 1e-3
         self._team = Team(threads, experiment.dtype) if threads > 1 and self._has_large_products() else None
         self.layer_table: tuple[LayerRow, ...] = self.plan.layer_table()
@@ -216,7 +218,11 @@ class Trainer:
         Cutting a run into calls of any length does not change it.
         """
         first = self.step
-        of_layers, of_steps, done = [], [], 0
+        # Written where they stay: a copy of what many layers record in many steps is part of the cost of recording.
+        of_layers = np.empty((steps, *self._blank.shape[1:]))
+        of_layers[...] = self._blank
+        of_steps = np.empty((steps, len(STEP_COLUMNS)))
+        done = 0
         while done < steps:
             count = min(CHUNK, steps - done)
             figures = self.plan.figures(np.arange(self.step, self.step + count, dtype=np.float64))
@@ -225,16 +231,15 @@ class Trainer:
                     self._training,
                     self._context,
                     figures,
-                    self._record,
+                    of_layers[done : done + count],
                     steps=count,
                     stop_on_nonfinite=self.stop_on_nonfinite and not self.nonfinite,
                 )
-            of_layers.append(self._record[:ran].copy())
-            of_steps.append(figures[:ran, : len(STEP_COLUMNS)].copy())
+            of_steps[done : done + ran] = figures[:ran, : len(STEP_COLUMNS)]
             done += ran
             if ran < count:
                 break
-        return Chunk(first, np.concatenate(of_layers), np.concatenate(of_steps))
+        return Chunk(first, of_layers[:done], of_steps[:done])
 
     def advance_for(self, seconds: float, at_most: int = CHUNK) -> Chunk:
         """Does about as many steps as take ``seconds``: at least one, at most ``at_most``."""
@@ -278,9 +283,10 @@ class Trainer:
             ("update", self.plan.apply_operations()),
         ]
         figures = self.plan.figures(np.array([self.step], np.float64))
+        self._record[...] = self._blank
         for name, operations in parts:
             before = self._context[Context.STEP]
-            interpreter.run(self.plan.program(operations), self._context, figures, self._record[:1])
+            interpreter.run(self.plan.program(operations), self._context, figures, self._record)
             self._context[Context.STEP] = before
             self._phase_figures = figures
             yield name
@@ -289,7 +295,7 @@ class Trainer:
     def phase_record(self) -> Chunk:
         """What has been recorded of the step that :meth:`phases` takes apart, so far."""
         steps = self._phase_figures[:, : len(STEP_COLUMNS)].copy()
-        return Chunk(self.step, self._record[:1].copy(), steps)
+        return Chunk(self.step, self._record.copy(), steps)
 
     # Weights and state
 
@@ -370,7 +376,7 @@ class Trainer:
         context = self._context.copy()
         context[Context.POSITION] = 0
         take = self.plan.take_operation(self._x, self._y, self._order, shuffle=True)
-        interpreter.run(self.plan.program([take]), context, np.zeros((1, Figures.SIZE)), self._record[:1])
+        interpreter.run(self.plan.program([take]), context, np.zeros((1, Figures.SIZE)), self._record)
 
     def _state(self) -> Iterator[Array]:
         for variable in self.plan.variables:
