@@ -262,7 +262,7 @@ class Product(enum.IntEnum):
     """Arguments of ``C = A B``: addresses, strides in bytes, sizes; M or K is the number of rows of the batch if -1.
 
     B_ROW is the distance of rows of B as it lies in memory; TURNED tells that B is the transposed of what lies there.
-    SPACE is room for the columns of a tile (:data:`STRIP`).
+    SPACE is room for the columns of a tile of B (:data:`STRIP`), PANELS for all of A, put together by tiles, or 0.
     """
 
     A = 0
@@ -277,6 +277,7 @@ class Product(enum.IntEnum):
     N = 9
     K = 10
     SPACE = 11
+    PANELS = 12
 
 
 class Sum(enum.IntEnum):

@@ -128,6 +128,8 @@ class Plan:
             self._by_layer.setdefault(variable.placed.index, []).append(variable)
         deepest = max([rows, *(max(weight.shape) for _, weight in stack.weights() if len(weight.shape) == 2)])
         self.strip = self.arena.reserve(min(deepest, layout.INNER), layout.STRIP // self.arena.dtype.itemsize)
+        inputs = [weight.shape[0] for _, weight in stack.weights() if weight.role == "kernel"]
+        self.panels = self.arena.reserve(rows, -(-max(inputs, default=0) // 8) * 8)
         self.last = len(stack.layers) - 1
         flats = (placed.index for placed in stack.layers if not isinstance(placed.layer, layers.Flatten))
         self._first = next(flats, self.last)
@@ -320,6 +322,7 @@ class Plan:
                 p.N: columns,
                 p.K: inner,
                 p.SPACE: self.strip,
+                p.PANELS: self.panels if strides[0] == 1 and strides[1] > 1 else 0,
             },
         )
 

@@ -159,13 +159,14 @@ def kernel(dtype: str, rows: int, vectors: int, masked: bool) -> Any:
 
 
 @once
-def strip(dtype: str, vectors: int) -> Any:
-    """The intrinsic ``(source, source_row, target, rows)``: copies a strip of ``vectors`` vectors, row behind row.
+def strip(dtype: str, entries: int) -> Any:
+    """The intrinsic ``(source, source_row, target, rows)``: copies a strip of ``entries`` columns, row behind row.
 
     What lies to the right of the strip is asked for on the way. Addresses, stride in bytes, at least one row; int64.
     """
     itemsize = np.dtype(dtype).itemsize
-    vector = ir.VectorType(ir.FloatType() if dtype == "float32" else ir.DoubleType(), VECTOR // itemsize)
+    width = entries * itemsize
+    vector = ir.VectorType(ir.FloatType() if dtype == "float32" else ir.DoubleType(), entries)
     word = ir.IntType(64)
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -175,13 +176,12 @@ def strip(dtype: str, vectors: int) -> Any:
         builder.branch(loop)
         builder.position_at_end(loop)
         count, at, to = builder.phi(word), builder.phi(word), builder.phi(word)
-        for v in range(vectors):
-            offset = ir.Constant(word, v * VECTOR)
-            value = builder.load(builder.inttoptr(builder.add(at, offset), vector.as_pointer()), align=itemsize)
-            builder.store(value, builder.inttoptr(builder.add(to, offset), vector.as_pointer()), align=itemsize)
-            _prefetch(builder, builder.add(at, ir.Constant(word, (vectors + v) * VECTOR)))
+        value = builder.load(builder.inttoptr(at, vector.as_pointer()), align=itemsize)
+        builder.store(value, builder.inttoptr(to, vector.as_pointer()), align=itemsize)
+        for line in range(0, width, VECTOR):
+            _prefetch(builder, builder.add(at, ir.Constant(word, width + line)))
         left = builder.sub(count, ir.Constant(word, 1))
-        following = left, builder.add(at, source_row), builder.add(to, ir.Constant(word, vectors * VECTOR))
+        following = left, builder.add(at, source_row), builder.add(to, ir.Constant(word, width))
         for phi, start, value in zip((count, at, to), (rows, source, target), following, strict=True):
             phi.add_incoming(start, before)
             phi.add_incoming(value, loop)

@@ -34,7 +34,7 @@ LOOKS = 2000
 
 _TICKET, _DONE, _QUIT = (int(place) * WORD for place in (Board.TICKET, Board.DONE, Board.QUIT))
 _PRODUCT, _CONTEXT = int(Board.PRODUCT) * WORD, int(Board.CONTEXT) * WORD
-_A, _A_ROW, _A_INNER, _B, _B_ROW, _TURNED, _C, _C_ROW, _M, _N, _K, _SPACE = (int(place) for place in Product)
+_A, _A_ROW, _A_INNER, _B, _B_ROW, _TURNED, _C, _C_ROW, _M, _N, _K, _SPACE, _PANELS = (int(place) for place in Product)
 
 
 @once
@@ -47,13 +47,13 @@ def _down(dtype: str, count: int, masked: bool) -> Any:
 
     @inline
     def down(
-        a: Any, a_row: Any, a_inner: Any, b: Any, b_inner: Any, c: Any, c_row: Any, m: Any, k: Any, columns: Any,
-        onto: Any,
+        left: Any, b: Any, b_inner: Any, c: Any, c_row: Any, m: Any, k: Any, columns: Any, onto: Any
     ) -> None:  # fmt: skip
+        a, a_row, a_inner, a_tile = left
         done = 0
         while m - done >= rows:
             full(a, a_row, a_inner, b, b_inner, c, c_row, k, columns, onto)
-            a += rows * a_row
+            a += a_tile
             c += rows * c_row
             done += rows
         if m - done >= rows // 2:
@@ -105,6 +105,63 @@ def _turned_strip(dtype: str) -> Any:
 
 
 @once
+def _in_panels(dtype: str) -> Any:
+    """Whether the tiles of A are put together before the product: where it is read down its columns, and these get
+    into each other's way."""
+    itemsize = np.dtype(dtype).itemsize
+    _, count = vectors.tile()
+    tile = count * (vectors.VECTOR // itemsize)
+
+    @inline
+    def in_panels(a: Any, k: Any) -> Any:
+        return a[_PANELS] != 0 and a[_A_ROW] == itemsize and k * a[_A_INNER] > COPY and a[_N] > tile
+
+    return in_panels
+
+
+@once
+def _left(dtype: str) -> Any:
+    """Where A is read from: address, strides between rows and along the inner dimension, distance of its tiles."""
+    itemsize = np.dtype(dtype).itemsize
+    rows, _ = vectors.tile()
+    in_panels = _in_panels(dtype)
+
+    @inline
+    def left(a: Any, m: Any, k: Any) -> Any:
+        if in_panels(a, k):
+            return a[_PANELS], itemsize, rows * itemsize, rows * k * itemsize
+        return a[_A], a[_A_ROW], a[_A_INNER], rows * a[_A_ROW]
+
+    return left
+
+
+@once
+def _panels(dtype: str) -> Any:
+    """Puts the tiles of A together, each as it is read: all rows of the first step along the inner dimension, then of
+    the next one."""
+    itemsize = np.dtype(dtype).itemsize
+    rows, _ = vectors.tile()
+    strip, at = vectors.strip(dtype, rows), statistics(dtype).at
+
+    @inline
+    def panels(a: Any, m: Any, k: Any) -> None:
+        source = a[_A]
+        target = a[_PANELS]
+        whole = m - m % rows
+        for _ in range(0, whole, rows):
+            strip(source, a[_A_INNER], target, k)
+            source += rows * itemsize
+            target += rows * k * itemsize
+        for step in range(k if whole < m else 0):
+            x = carray(at(source + step * a[_A_INNER]), (rows,))
+            z = carray(at(target + step * rows * itemsize), (rows,))
+            for row in range(m - whole):
+                z[row] = x[row]
+
+    return panels
+
+
+@once
 def _columns(dtype: str) -> Any:
     """Columns ``first`` to before ``last`` of a product; ``first`` is a multiple of a tile's. ``space``: where a tile's
     columns of B are put together, so that they do not lie in the few places of the cache that rows far apart share."""
@@ -112,18 +169,20 @@ def _columns(dtype: str) -> Any:
     lanes = vectors.VECTOR // itemsize
     rows, count = vectors.tile()
     wide, one, part = _down(dtype, count, False), _down(dtype, 1, False), _down(dtype, 1, True)
-    strip, turn = vectors.strip(dtype, count), _turned_strip(dtype)
+    strip, turn = vectors.strip(dtype, count * lanes), _turned_strip(dtype)
+    left_factor = _left(dtype)
     step, pitch = count * lanes, count * vectors.VECTOR
 
     @inline
     def columns(a: Any, m: Any, k: Any, first: Any, last: Any, space: Any) -> None:
         n = last - first
+        address, a_row, a_inner, a_tile = left_factor(a, m, k)
         turned = a[_TURNED] != 0
         along = a[_B_ROW] if turned else itemsize
         for start in range(0, k, INNER):
             inner = min(INNER, k - start)
             together = not turned and m >= WORTH_COPYING * rows and inner * a[_B_ROW] > COPY
-            left = a[_A] + start * a[_A_INNER]
+            left = (address + start * a_inner, a_row, a_inner, a_tile)
             b = a[_B] + first * along + start * (itemsize if turned else a[_B_ROW])
             c = a[_C] + first * itemsize
             done = 0
@@ -139,17 +198,17 @@ def _columns(dtype: str) -> Any:
                     at = space
                     row = pitch
                 if here == step:
-                    wide(left, a[_A_ROW], a[_A_INNER], at, row, c, a[_C_ROW], m, inner, 0, start)
+                    wide(left, at, row, c, a[_C_ROW], m, inner, 0, start)
                 else:
                     whole = here - here % lanes
                     for column in range(0, whole, lanes):
                         one(
-                            left, a[_A_ROW], a[_A_INNER], at + column * itemsize, row,
+                            left, at + column * itemsize, row,
                             c + column * itemsize, a[_C_ROW], m, inner, 0, start,
                         )  # fmt: skip
                     if whole < here:
                         part(
-                            left, a[_A_ROW], a[_A_INNER], at + whole * itemsize, row,
+                            left, at + whole * itemsize, row,
                             c + whole * itemsize, a[_C_ROW], m, inner, here - whole, start,
                         )  # fmt: skip
                 b += step * along
@@ -215,6 +274,7 @@ def product(dtype: str) -> Source:
     in the same order whoever computes it, so the number of threads does not change a bit of the result.
     """
     columns, take, wait = _columns(dtype), _taking(dtype), _waiting()
+    in_panels, panels = _in_panels(dtype), _panels(dtype)
     _, count = vectors.tile()
     tile = count * (vectors.VECTOR // np.dtype(dtype).itemsize)
 
@@ -222,6 +282,8 @@ def product(dtype: str) -> Source:
         m = a[_M] if a[_M] >= 0 else ci[ROWS]
         k = a[_K] if a[_K] >= 0 else ci[ROWS]
         n = a[_N]
+        if in_panels(a, k):
+            panels(a, m, k)
         board = ci[TEAM]
         if board == 0 or m * k * n < WORTH_SHARING or n <= tile:
             columns(a, m, k, 0, n, a[_SPACE])

@@ -13,8 +13,8 @@ Array = np.ndarray
 
 SIZES = [(m, n, k) for m in (1, 3, 4, 8, 13) for n in (1, 7, 8, 16, 31, 32, 50) for k in (1, 5, 32)]
 DEEP = [(9, 33, 512), (9, 33, 513), (5, 20, 1500)]
-WIDE = [(17, 520, 40), (33, 97, 300), (16, 128, 600)]
-"""Where B's rows lie far apart, so that a tile's columns of it are put together first."""
+WIDE = [(17, 520, 40), (33, 97, 300), (16, 128, 600), (203, 64, 60)]
+"""Where rows lie far apart, so that tiles are put together first: of B, or of A where it is read down its columns."""
 
 
 def run(name: str, dtype: str, arguments: dict[int, int], rows: int = 0) -> None:
@@ -40,9 +40,10 @@ def product(a: Array, b: Array, *, transposed: bool = False, turned: bool = Fals
     row, inner = a.strides[::-1] if transposed else a.strides
     factors = {p.A: a.ctypes.data, p.A_ROW: row, p.A_INNER: inner, p.B: b.ctypes.data, p.B_ROW: b.strides[0]}
     result = {p.C: c.ctypes.data, p.C_ROW: c.strides[0], p.M: -1, p.N: n, p.K: k}
-    rest = {p.TURNED: int(turned), p.SPACE: strip[64:].ctypes.data}
+    panels = np.full(-(-m // 8) * 8 * k + 128, 7.5, a.dtype)
+    rest = {p.TURNED: int(turned), p.SPACE: strip[64:].ctypes.data, p.PANELS: panels[64:].ctypes.data}
     run("products.product", str(a.dtype), {**factors, **result, **rest}, rows=m)
-    for guarded, size in ((space, m * n), (strip, room)):
+    for guarded, size in ((space, m * n), (strip, room), (panels, len(panels) - 128)):
         assert (guarded[:64] == 7.5).all() and (guarded[64 + size :] == 7.5).all()
     return c
 
