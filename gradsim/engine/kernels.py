@@ -19,6 +19,7 @@ Job = Callable[[], object]
 def jobs(dtype: str) -> Iterator[Job]:
     """One call per operation of a number format; each compiles or loads it."""
     yield interpreter.prepare
+    yield partial(operation, "sharing.help_out")
     for kind in activations.registry.values():
         for in_place in (False, True) if kind.derivative_from == "output" and not kind.rowwise else (False,):
             yield partial(operation, "activation.forward", kind, dtype, in_place)
@@ -47,7 +48,6 @@ PLAIN = (
     "normalisation.layer_backward",
     "normalisation.dropout",
     "products.product",
-    "products.help_out",
     "products.add",
     "products.accumulate",
     "products.copy",

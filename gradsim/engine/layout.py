@@ -37,26 +37,36 @@ class Context(enum.IntEnum):
 
 
 class Board(enum.IntEnum):
-    """Where threads agree on who does which part of a product, each a cache line of its own.
+    """Where threads agree on who does which part of an operation, each a cache line of its own.
 
     TICKET holds, in one word, the number of parts (upper bits) and of the next one (lower 16 bits), so that taking a
-    part and learning whether there is one are a single event. DONE counts the parts done; PRODUCT and CONTEXT are the
-    addresses of the arguments; QUIT sends everybody home.
+    part and learning whether there is one are a single event. DONE counts the parts done; ARGUMENTS, CONTEXT and
+    FIGURES are what the operation was called with; QUIT sends everybody home.
     """
 
     TICKET = 0
     DONE = 8
-    PRODUCT = 16
+    ARGUMENTS = 16
     CONTEXT = 17
+    FIGURES = 18
     QUIT = 24
     SIZE = 32
+
+
+class Part(enum.IntEnum):
+    """Arguments that operations which threads share have in the same places: their own address, room that each thread
+    has for itself (``INNER * STRIP`` bytes), and the part to do, counted from 1; 0 for all."""
+
+    FUNCTION = INT_ARGUMENTS - 3
+    ROOM = INT_ARGUMENTS - 2
+    NUMBER = INT_ARGUMENTS - 1
 
 
 class Figures(enum.IntEnum):
     """Places in ``cf``, the float context of one step.
 
     The first six are what is recorded of a step, in telemetry's order; then come the options and
-    coefficients of the optimizer's rule, and the sums that one operation leaves to the next.
+    coefficients of the optimizer's rule, and the five sums that one operation leaves to the next.
     """
 
     LOSS = 0
@@ -93,6 +103,9 @@ in the cache."""
 
 STRIP = 128
 """Bytes of a row in the widest tile of a product."""
+
+BLOCK = 1 << 15
+"""Weights that are updated together: what is recorded of more is summed by blocks, whoever does which."""
 
 TILE = 512
 """Entries that are worked on together where rows are shorter: a loop over one short row costs more than its content."""
@@ -262,7 +275,7 @@ class Product(enum.IntEnum):
     """Arguments of ``C = A B``: addresses, strides in bytes, sizes; M or K is the number of rows of the batch if -1.
 
     B_ROW is the distance of rows of B as it lies in memory; TURNED tells that B is the transposed of what lies there.
-    SPACE is room for the columns of a tile of B (:data:`STRIP`), PANELS for all of A, put together by tiles, or 0.
+    PANELS is room for all of A, put together by tiles, or 0.
     """
 
     A = 0
@@ -276,8 +289,7 @@ class Product(enum.IntEnum):
     M = 8
     N = 9
     K = 10
-    SPACE = 11
-    PANELS = 12
+    PANELS = 11
 
 
 class Sum(enum.IntEnum):
@@ -291,7 +303,8 @@ class Sum(enum.IntEnum):
 
 class Update(enum.IntEnum):
     """Arguments of everything here: weights, gradient, up to three slots, size; place in the record, or -1 for an
-    array that is not shown (a bias); whether the gradient has been measured before it was clipped."""
+    array that is not shown (a bias); whether the gradient has been measured before it was clipped; the address of five
+    float64 for each block (:data:`BLOCK`) where there are several."""
 
     W = 0
     G = 1
@@ -299,3 +312,4 @@ class Update(enum.IntEnum):
     SIZE = 5
     PLACE = 6
     MEASURED = 7
+    SUMS = 8

@@ -130,6 +130,8 @@ class Plan:
         self.strip = self.arena.reserve(min(deepest, layout.INNER), layout.STRIP // self.arena.dtype.itemsize)
         inputs = [weight.shape[0] for _, weight in stack.weights() if weight.role == "kernel"]
         self.panels = self.arena.reserve(rows, -(-max(inputs, default=0) // 8) * 8)
+        blocks = -(-max((weight.size for _, weight in stack.weights()), default=0) // layout.BLOCK)
+        self.sums = self.arena.reserve(blocks * 5 * 8 // self.arena.dtype.itemsize if blocks > 1 else 0)
         self.last = len(stack.layers) - 1
         flats = (placed.index for placed in stack.layers if not isinstance(placed.layer, layers.Flatten))
         self._first = next(flats, self.last)
@@ -307,8 +309,9 @@ class Plan:
         p = layout.Product
         size = self.arena.dtype.itemsize
         rows, columns, inner = sizes
+        function = operation("products.product", self.dtype)
         return Operation(
-            operation("products.product", self.dtype),
+            function,
             {
                 p.A: a,
                 p.A_ROW: strides[0] * size,
@@ -321,7 +324,8 @@ class Plan:
                 p.M: rows,
                 p.N: columns,
                 p.K: inner,
-                p.SPACE: self.strip,
+                layout.Part.FUNCTION: function,
+                layout.Part.ROOM: self.strip,
                 p.PANELS: self.panels if strides[0] == 1 and strides[1] > 1 else 0,
             },
         )
@@ -395,6 +399,8 @@ class Plan:
             a.SIZE: variable.size,
             a.PLACE: variable.place,
             a.MEASURED: int(self.clipping),
+            a.SUMS: self.sums,
+            layout.Part.FUNCTION: function,
         }
         if variable.gradient is not None:
             ints[a.G] = variable.gradient

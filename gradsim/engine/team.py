@@ -1,4 +1,4 @@
-"""Threads that share the large products of one training."""
+"""Threads that share the large operations of one training."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from gradsim.engine.layout import INNER, STRIP, TEAM, Board
+from gradsim.engine.layout import INNER, INT_ARGUMENTS, STRIP, TEAM, Board
 from gradsim.engine.memory import ALIGNMENT
 from gradsim.engine.operations import operation
 
@@ -23,26 +23,28 @@ def cores() -> int:
 
 
 class Team:
-    """Helpers of a training: while :meth:`gathered`, they stand by for parts of its products.
+    """Helpers of a training: while :meth:`gathered`, they stand by for parts of its operations.
 
-    They wait by looking again and again, since a product is over before a sleeping thread is awake; therefore they
+    They wait by looking again and again, since an operation is over before a sleeping thread is awake; therefore they
     are there during a call into the compiled loop only.
 
     Args:
         threads: The one that trains included.
-        dtype: Number format of the products.
     """
 
-    def __init__(self, threads: int, dtype: str) -> None:
+    def __init__(self, threads: int) -> None:
         self.threads = threads
         self._board = np.zeros(Board.SIZE, np.int64)
         prototype = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 5)
-        self._space = np.zeros((threads - 1, INNER * STRIP + ALIGNMENT), np.uint8)
+        self._room = np.zeros((threads - 1, INNER * STRIP + ALIGNMENT), np.uint8)
+        self._copies = np.zeros((threads - 1, INT_ARGUMENTS), np.int64)
         self._arguments = [
-            np.array([self._board.ctypes.data, -(-space.ctypes.data // ALIGNMENT) * ALIGNMENT], np.int64)
-            for space in self._space
+            np.array(
+                [self._board.ctypes.data, -(-room.ctypes.data // ALIGNMENT) * ALIGNMENT, copy.ctypes.data], np.int64
+            )
+            for room, copy in zip(self._room, self._copies, strict=True)
         ]
-        self._help = prototype(operation("products.help_out", dtype))
+        self._help = prototype(operation("sharing.help_out"))
 
     @contextlib.contextmanager
     def gathered(self, context: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Iterator[None]:
@@ -50,7 +52,7 @@ class Team:
         self._board[...] = 0
         helpers = [
             threading.Thread(
-                target=self._help, args=(arguments.ctypes.data, None, None, None, None), name="product", daemon=True
+                target=self._help, args=(arguments.ctypes.data, None, None, None, None), name="helper", daemon=True
             )
             for arguments in self._arguments
         ]

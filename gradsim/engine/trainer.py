@@ -155,7 +155,7 @@ class Trainer:
         self._blank[:, :, [LAYER_COLUMNS.index(key) for key in LAYER_COLUMNS if key.endswith(("_nan", "_inf"))]] = 0
         self._record = self._blank.copy()
         self.seconds_per_step = 1e-3
-        self._team = Team(threads, experiment.dtype) if threads > 1 and self._has_large_products() else None
+        self._team = Team(threads) if threads > 1 and self._has_large_products() else None
         self.layer_table: tuple[LayerRow, ...] = self.plan.layer_table()
         self._assemble()
         self.set_weights(self.stack.initial_weights(experiment.seed) if weights is None else weights)

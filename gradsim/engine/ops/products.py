@@ -8,18 +8,9 @@ import numpy as np
 from numba import carray
 
 from gradsim.engine import vectors
-from gradsim.engine.jit import (
-    Source,
-    address_of,
-    atomic_add,
-    atomic_load,
-    atomic_store,
-    give_way,
-    inline,
-    ints_at,
-    pause,
-)
-from gradsim.engine.layout import INNER, PARTS, ROWS, TEAM, WORD, WORTH_SHARING, Board, Product
+from gradsim.engine.jit import Source, inline
+from gradsim.engine.layout import INNER, PARTS, ROWS, TEAM, WORTH_SHARING, Part, Product
+from gradsim.engine.ops import sharing
 from gradsim.engine.ops.record import statistics
 from gradsim.nn.spec import once
 
@@ -29,12 +20,8 @@ WORTH_COPYING = 2
 COPY = 24_000
 """Bytes between the first and the last row of B above which they get into each other's way in the cache."""
 
-LOOKS = 2000
-"""How often a thread looks for what it waits for, some tens of microseconds, before it lets others run."""
-
-_TICKET, _DONE, _QUIT = (int(place) * WORD for place in (Board.TICKET, Board.DONE, Board.QUIT))
-_PRODUCT, _CONTEXT = int(Board.PRODUCT) * WORD, int(Board.CONTEXT) * WORD
-_A, _A_ROW, _A_INNER, _B, _B_ROW, _TURNED, _C, _C_ROW, _M, _N, _K, _SPACE, _PANELS = (int(place) for place in Product)
+_ROOM, _NUMBER = int(Part.ROOM), int(Part.NUMBER)
+_A, _A_ROW, _A_INNER, _B, _B_ROW, _TURNED, _C, _C_ROW, _M, _N, _K, _PANELS = (int(place) for place in Product)
 
 
 @once
@@ -218,62 +205,13 @@ def _columns(dtype: str) -> Any:
     return columns
 
 
-@once
-def _taking(dtype: str) -> Any:
-    """Takes one part of the product on a board after the other until none is left; tells how many."""
-    columns = _columns(dtype)
-    _, count = vectors.tile()
-    tile = count * (vectors.VECTOR // np.dtype(dtype).itemsize)
-
-    @inline
-    def take(board: Any, space: Any) -> Any:
-        taken = 0
-        while True:
-            ticket = atomic_load(board + _TICKET)
-            # Only then: tickets that nobody took must not count up into the number of parts.
-            if (ticket & 0xFFFF) >= (ticket >> 16):
-                return taken
-            ticket = atomic_add(board + _TICKET, 1)
-            number = ticket & 0xFFFF
-            parts = ticket >> 16
-            if number >= parts:
-                return taken
-            # What is on the board stays until this part is done.
-            a = ints_at(carray(ints_at(board + _PRODUCT), (1,))[0])
-            ci = ints_at(carray(ints_at(board + _CONTEXT), (1,))[0])
-            m = a[_M] if a[_M] >= 0 else ci[ROWS]
-            k = a[_K] if a[_K] >= 0 else ci[ROWS]
-            tiles = -(-a[_N] // tile)
-            first = tiles * number // parts * tile
-            last = tiles * (number + 1) // parts * tile
-            columns(a, m, k, first, min(last, a[_N]), space)
-            atomic_add(board + _DONE, 1)
-            taken += 1
-
-    return take
-
-
-@once
-def _waiting() -> Any:
-    @inline
-    def wait(looks: Any) -> Any:
-        """Before another look; who has looked often may be keeping the processor from whom it waits for."""
-        if looks < LOOKS:
-            pause()
-            return looks + 1
-        give_way()
-        return looks
-
-    return wait
-
-
 def product(dtype: str) -> Source:
     """``C = A B``: A with any strides, B with contiguous columns, or rows if turned; M or K is the batch's rows if -1.
 
     Where a team of threads stands by and the product is large, each takes some columns. An entry of C is the same sum
     in the same order whoever computes it, so the number of threads does not change a bit of the result.
     """
-    columns, take, wait = _columns(dtype), _taking(dtype), _waiting()
+    columns = _columns(dtype)
     in_panels, panels = _in_panels(dtype), _panels(dtype)
     _, count = vectors.tile()
     tile = count * (vectors.VECTOR // np.dtype(dtype).itemsize)
@@ -282,37 +220,28 @@ def product(dtype: str) -> Source:
         m = a[_M] if a[_M] >= 0 else ci[ROWS]
         k = a[_K] if a[_K] >= 0 else ci[ROWS]
         n = a[_N]
-        if in_panels(a, k):
-            panels(a, m, k)
         board = ci[TEAM]
-        if board == 0 or m * k * n < WORTH_SHARING or n <= tile:
-            columns(a, m, k, 0, n, a[_SPACE])
-            return
-        parts = min(PARTS, -(-n // tile))
-        # By atomic stores, since the compiler may put plain ones off.
-        atomic_store(board + _PRODUCT, address_of(a))
-        atomic_store(board + _CONTEXT, address_of(ci))
-        atomic_store(board + _DONE, 0)
-        atomic_store(board + _TICKET, parts << 16)
-        take(board, a[_SPACE])
-        looks = 0
-        while atomic_load(board + _DONE) < parts:
-            looks = wait(looks)
-
-    return operation
-
-
-def help_out(dtype: str) -> Source:
-    """``a``: addresses of a board and of space for a tile's columns. Takes parts of the products that are put there
-    until it is told to quit."""
-    take, wait = _taking(dtype), _waiting()
-
-    def operation(a: Any, f: Any, ci: Any, cf: Any, out: Any) -> None:
-        board = a[0]
-        space = a[1]
-        looks = 0
-        while atomic_load(board + _QUIT) == 0:
-            looks = 0 if take(board, space) else wait(looks)
+        tiles = -(-n // tile)
+        parts = min(PARTS, tiles) if board != 0 and m * k * n >= WORTH_SHARING else 1
+        number = a[_NUMBER] - 1
+        is_helper = number >= 0
+        if not is_helper:
+            if in_panels(a, k):
+                panels(a, m, k)
+            if parts > 1:
+                sharing.post(board, a, ci, cf, parts)
+                number = sharing.ticket(board)
+            else:
+                number = 0
+        while number >= 0:
+            first = tiles * number // parts * tile
+            last = tiles * (number + 1) // parts * tile
+            columns(a, m, k, first, min(last, n), a[_ROOM])
+            if is_helper or parts == 1:
+                return
+            sharing.done(board)
+            number = sharing.ticket(board)
+        sharing.finish(board, parts)
 
     return operation
 

@@ -8,8 +8,22 @@ from typing import Any
 import numpy as np
 from numba import carray
 
-from gradsim.engine.jit import Source, from_bits, inline, magnitude_bits
-from gradsim.engine.layout import CLIP_COSINE, CLIPPED_NORM, GRADIENT, NONFINITE, UPDATE_NORM, WEIGHT, Figures, Update
+from gradsim.engine.jit import Source, address_of, floats_at, from_bits, inline, magnitude_bits
+from gradsim.engine.layout import (
+    BLOCK,
+    CLIP_COSINE,
+    CLIPPED_NORM,
+    GRADIENT,
+    NONFINITE,
+    TEAM,
+    UPDATE_NORM,
+    WEIGHT,
+    WORD,
+    Figures,
+    Part,
+    Update,
+)
+from gradsim.engine.ops import sharing
 from gradsim.engine.ops.record import statistics
 from gradsim.engine.scalars import formula
 from gradsim.nn.spec import once
@@ -21,7 +35,8 @@ _UPDATE_SQUARES = int(Figures.UPDATE_SQUARES)
 _WEIGHT_SQUARES, _WEIGHT_MAX = int(Figures.WEIGHT_SQUARES), int(Figures.WEIGHT_MAX)
 
 
-_W, _G, _S, _SIZE, _PLACE, _MEASURED = (int(u) for u in Update)
+_W, _G, _S, _SIZE, _PLACE, _MEASURED, _SUMS = (int(u) for u in Update)
+_NUMBER = int(Part.NUMBER)
 
 
 @once
@@ -145,14 +160,16 @@ def apply(
     step = _step(update, dtype, slots)
     numbers = _numbers(coefficients, scalar)
     one = scalar(1)
+    itemsize = np.dtype(dtype).itemsize
 
-    def operation(a: Any, f: Any, ci: Any, cf: Any, out: Any) -> None:
-        n = a[_SIZE]
-        w = carray(at(a[_W]), (n,))
-        g = carray(at(a[_G]), (n,))
-        s0 = carray(at(a[_S]), (n,))
-        s1 = carray(at(a[_S + 1]), (n,))
-        s2 = carray(at(a[_S + 2]), (n,))
+    @inline
+    def block(a: Any, cf: Any, first: Any, n: Any, sums: Any) -> None:
+        offset = first * itemsize
+        w = carray(at(a[_W] + offset), (n,))
+        g = carray(at(a[_G] + offset), (n,))
+        s0 = carray(at(a[_S] + offset), (n,))
+        s1 = carray(at(a[_S + 1] + offset), (n,))
+        s2 = carray(at(a[_S + 2] + offset), (n,))
         c = numbers(cf, _COEFFICIENTS)
         keep = one - scalar(cf[_DECAY])
         squares = 0.0
@@ -175,11 +192,47 @@ def apply(
                 squares += np.float64(gradient) * np.float64(gradient)
                 bits = magnitude_bits(gradient)
                 largest = bits if bits > largest else largest
-        cf[_GRADIENT_SQUARES] = squares
-        cf[_GRADIENT_MAX] = np.float64(from_bits(largest))
-        cf[_UPDATE_SQUARES] = moved
-        cf[_WEIGHT_SQUARES] = weights
-        cf[_WEIGHT_MAX] = np.float64(from_bits(heaviest))
+        found = carray(floats_at(sums), (5,))
+        found[0] = squares
+        found[1] = np.float64(from_bits(largest))
+        found[2] = moved
+        found[3] = weights
+        found[4] = np.float64(from_bits(heaviest))
+
+    def operation(a: Any, f: Any, ci: Any, cf: Any, out: Any) -> None:
+        n = a[_SIZE]
+        parts = -(-n // BLOCK)
+        shared = ci[TEAM] != 0 and parts > 1
+        number = a[_NUMBER] - 1
+        is_helper = number >= 0
+        if not is_helper:
+            number = 0
+            if shared:
+                sharing.post(ci[TEAM], a, ci, cf, parts)
+                number = sharing.ticket(ci[TEAM])
+        while 0 <= number < parts:
+            sums = a[_SUMS] + number * 5 * WORD if parts > 1 else address_of(cf) + _GRADIENT_SQUARES * WORD
+            block(a, cf, number * BLOCK, min(BLOCK, n - number * BLOCK), sums)
+            if is_helper:
+                return
+            if shared:
+                sharing.done(ci[TEAM])
+                number = sharing.ticket(ci[TEAM])
+            else:
+                number += 1
+        if shared:
+            sharing.finish(ci[TEAM], parts)
+        if parts > 1:
+            for k in range(5):
+                cf[_GRADIENT_SQUARES + k] = 0.0
+            for number in range(parts):
+                found = carray(floats_at(a[_SUMS] + number * 5 * WORD), (5,))
+                for k in range(5):
+                    before = cf[_GRADIENT_SQUARES + k]
+                    if k == 1 or k == 4:  # the two maxima; NaN stays
+                        cf[_GRADIENT_SQUARES + k] = before if before >= found[k] or before != before else found[k]
+                    else:
+                        cf[_GRADIENT_SQUARES + k] = before + found[k]
 
     return operation
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gradsim.engine import interpreter
-from gradsim.engine.layout import INNER, RECORD_WORDS, STRIP, Context, Figures, Product
+from gradsim.engine.layout import INNER, RECORD_WORDS, STRIP, Context, Figures, Part, Product
 from gradsim.engine.operations import operation
 
 Array = np.ndarray
@@ -41,7 +41,7 @@ def product(a: Array, b: Array, *, transposed: bool = False, turned: bool = Fals
     factors = {p.A: a.ctypes.data, p.A_ROW: row, p.A_INNER: inner, p.B: b.ctypes.data, p.B_ROW: b.strides[0]}
     result = {p.C: c.ctypes.data, p.C_ROW: c.strides[0], p.M: -1, p.N: n, p.K: k}
     panels = np.full(-(-m // 8) * 8 * k + 128, 7.5, a.dtype)
-    rest = {p.TURNED: int(turned), p.SPACE: strip[64:].ctypes.data, p.PANELS: panels[64:].ctypes.data}
+    rest = {p.TURNED: int(turned), Part.ROOM: strip[64:].ctypes.data, p.PANELS: panels[64:].ctypes.data}
     run("products.product", str(a.dtype), {**factors, **result, **rest}, rows=m)
     for guarded, size in ((space, m * n), (strip, room), (panels, len(panels) - 128)):
         assert (guarded[:64] == 7.5).all() and (guarded[64 + size :] == 7.5).all()

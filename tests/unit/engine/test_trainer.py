@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from gradsim.engine import Trainer
+from gradsim.engine.layout import BLOCK
 from gradsim.model.experiment import Experiment
 from gradsim.nn import layers, optimizers
 from gradsim.nn.layers import Layer
@@ -69,7 +70,33 @@ def test_that_the_number_of_threads_changes_no_bit(dtype: str, batch_size: int |
     for trainer, chunk in zip(made[1:], chunks[1:], strict=True):
         assert chunk.layers.tobytes() == chunks[0].layers.tobytes()
         assert [a.tobytes() for a in trainer.weights()] == [a.tobytes() for a in made[0].weights()]
-    assert not any("product" in thread.name for thread in threading.enumerate())
+    assert not any(thread.name == "helper" for thread in threading.enumerate())
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_that_what_is_recorded_of_a_large_layer_is_that_of_all_its_blocks(threads: int) -> None:
+    stack: list[Layer] = [layers.Dense(403, "tanh"), layers.Dense(131, "relu"), layers.Dense(2, "softmax")]
+    trainer = Trainer(experiment(stack, "SGD", batch_size=96), threads=threads)
+    before = trainer.weights()[2].astype(np.float64)
+    assert before.size > BLOCK
+    record = dict(zip(LAYER_COLUMNS, trainer.advance(1).layers[0, 1], strict=True))
+    after = trainer.weights()[2].astype(np.float64)
+    gradient = trainer.gradient_matrix(1)
+    assert gradient is not None
+    for name, array in (("weight", after), ("gradient", gradient.astype(np.float64))):
+        assert record[f"{name}_norm"] == pytest.approx(np.linalg.norm(array), rel=1e-12)
+        assert record[f"{name}_max"] == np.abs(array).max()
+    assert record["update_norm"] == pytest.approx(np.linalg.norm(after - before), rel=1e-6)
+    # One in the last block, where the layer below can't spread it to.
+    weights = trainer.weights()
+    weights[2][-1, -1] = np.nan
+    trainer.set_weights(weights)
+    assert trainer.advance(1).layers[0, 1, LAYER_COLUMNS.index("weight_nan")] >= 1
+
+
+def test_that_no_steps_are_an_empty_record() -> None:
+    trainer = Trainer(experiment())
+    assert len(trainer.advance(0)) == 0 and trainer.step == 0
 
 
 def test_that_small_layers_are_left_to_one_thread() -> None:
