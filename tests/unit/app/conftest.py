@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtCore import QCoreApplication, QEvent
+from PySide6.QtWidgets import QApplication, QMenu
 from pytestqt.qtbot import QtBot
 
 from gradsim import engine
@@ -116,3 +117,9 @@ def open_window(
         window.close()
         window.deleteLater()
     made.clear()
+    # Now, and not while the next test waits: all widgets that there are get the look of before. The menus that
+    # pyqtgraph makes for each plot belong to nobody.
+    for menu in QApplication.topLevelWidgets():
+        if isinstance(menu, QMenu) and menu.parent() is None:
+            menu.deleteLater()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)

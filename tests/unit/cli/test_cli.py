@@ -331,6 +331,7 @@ def test_that_an_older_encoding_keeps_no_command_from_its_end(encoding: str, loc
     assert f"? {said}" in found.stdout.decode(encoding)
 
 
+@pytest.mark.slow
 def test_that_the_first_run_says_that_it_compiles(small: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "GRADSIM_KERNELS": str(tmp_path / "kernels")}
     first = process("run", small, "--steps", 1, env=environment)

@@ -153,6 +153,7 @@ def test_that_shipped_kernels_need_no_numba_no_home_and_no_particular_directory(
     assert found == {"level": "x86-64-v2", "compiled": 0, "numba": False}
 
 
+@pytest.mark.slow
 def test_that_what_is_not_shipped_is_compiled_even_if_it_can_not_be_kept(kernels: Path, tmp_path: Path) -> None:
     folder = installed(kernels, tmp_path)
     (folder / "gradsim" / "_resources" / "kernels" / store.INDEX).unlink()
@@ -160,6 +161,7 @@ def test_that_what_is_not_shipped_is_compiled_even_if_it_can_not_be_kept(kernels
     assert found == {"level": None, "compiled": 2 * len(NAMES), "numba": True}
 
 
+@pytest.mark.slow
 def test_that_a_shipped_kernel_cut_short_is_compiled_anew(kernels: Path, tmp_path: Path) -> None:
     folder = installed(kernels, tmp_path)
     for file in (folder / "gradsim" / "_resources" / "kernels" / "x86-64-v2").iterdir():
