@@ -278,7 +278,8 @@ def test_that_a_table_is_read_while_the_window_lives(
     QTimer.singleShot(0, turn.set)
     assert files.open(path)
     assert files.session.problems is not None
-    assert read == [True]
+    # The training reads it, too, perhaps by now.
+    assert read and all(read)
 
 
 def test_that_a_table_that_is_gone_is_named_and_the_experiment_opens(files: Files, tmp_path: Path) -> None:
