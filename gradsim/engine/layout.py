@@ -255,13 +255,6 @@ class Normalisation(enum.IntEnum):
     SCRATCH = 15
 
 
-class Constants(enum.IntEnum):
-    """Float arguments."""
-
-    EPSILON = 0
-    MOMENTUM = 1
-
-
 class Dropping(enum.IntEnum):
     """Arguments of dropout, the same forward and backward. NUMBER tells the dropout layers apart."""
 

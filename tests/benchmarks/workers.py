@@ -227,6 +227,7 @@ def gradsim_trainer(setting: Setting, record: bool = True) -> Any:
 
 def gradsim(setting: Setting, record: bool = True) -> Run:
     """All quantities of every layer and step, and the recorder that keeps them; or none."""
+    from gradsim.engine.trainer import CHUNK
     from gradsim.telemetry.recorder import Recorder
 
     trainer = gradsim_trainer(setting, record)
@@ -235,7 +236,8 @@ def gradsim(setting: Setting, record: bool = True) -> Run:
     def run(steps: int) -> None:
         done = 0
         while done < steps:
-            chunk = trainer.advance(min(setting.epoch, steps - done))
+            # As the program itself does.
+            chunk = trainer.advance(min(CHUNK, steps - done))
             if record:
                 recorder.append(chunk.layers, chunk.steps)
             done += len(chunk)

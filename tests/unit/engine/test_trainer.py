@@ -94,6 +94,13 @@ def test_that_what_is_recorded_of_a_large_layer_is_that_of_all_its_blocks(thread
     assert trainer.advance(1).layers[0, 1, LAYER_COLUMNS.index("weight_nan")] >= 1
 
 
+def test_that_nothing_of_clipping_is_recorded_after_it_was_switched_off() -> None:
+    trainer = Trainer(experiment(optimizer=optimizers.SGD(0.01, clipnorm=1.0)))
+    assert np.isfinite(trainer.advance(5).layers[:, 0, column("clipped_norm")]).all()
+    trainer.apply_live(optimizers.SGD(0.01))
+    assert np.isnan(trainer.advance(5).layers[:, 0, column("clipped_norm")]).all()
+
+
 def test_that_no_steps_are_an_empty_record() -> None:
     trainer = Trainer(experiment())
     assert len(trainer.advance(0)) == 0 and trainer.step == 0
