@@ -104,6 +104,9 @@ in the cache."""
 STRIP = 128
 """Bytes of a row in the widest tile of a product."""
 
+PANEL = 8
+"""Rows of the tallest tile of a product."""
+
 BLOCK = 1 << 15
 """Weights that are updated together: what is recorded of more is summed by blocks, whoever does which."""
 
@@ -268,7 +271,7 @@ class Product(enum.IntEnum):
     """Arguments of ``C = A B``: addresses, strides in bytes, sizes; M or K is the number of rows of the batch if -1.
 
     B_ROW is the distance of rows of B as it lies in memory; TURNED tells that B is the transposed of what lies there.
-    PANELS is room for all of A, put together by tiles, or 0.
+    PANELS is room for all of A, put together by tiles, where its inner dimension is at most :data:`INNER`, or 0.
     """
 
     A = 0

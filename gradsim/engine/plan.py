@@ -128,8 +128,10 @@ class Plan:
             self._by_layer.setdefault(variable.placed.index, []).append(variable)
         deepest = max([rows, *(max(weight.shape) for _, weight in stack.weights() if len(weight.shape) == 2)])
         self.strip = self.arena.reserve(min(deepest, layout.INNER), layout.STRIP // self.arena.dtype.itemsize)
+        # A large batch would need as much again as its inputs take.
         inputs = [weight.shape[0] for _, weight in stack.weights() if weight.role == "kernel"]
-        self.panels = self.arena.reserve(rows, -(-max(inputs, default=0) // 8) * 8)
+        tallest = -(-max(inputs, default=0) // layout.PANEL) * layout.PANEL
+        self.panels: Region | int = self.arena.reserve(rows, tallest) if rows <= layout.INNER else 0
         blocks = -(-max((weight.size for _, weight in stack.weights()), default=0) // layout.BLOCK)
         self.sums = self.arena.reserve(blocks * 5 * 8 // self.arena.dtype.itemsize if blocks > 1 else 0)
         self.last = len(stack.layers) - 1

@@ -18,7 +18,8 @@ WORTH_COPYING = 2
 """Tiles of rows from which on it pays to put a tile's columns of B together first."""
 
 COPY = 24_000
-"""Bytes between the first and the last row of B above which they get into each other's way in the cache."""
+"""Bytes between what is read first and last in one column above which its entries get into each other's way in the
+cache."""
 
 _ROOM, _NUMBER = int(Part.ROOM), int(Part.NUMBER)
 _A, _A_ROW, _A_INNER, _B, _B_ROW, _TURNED, _C, _C_ROW, _M, _N, _K, _PANELS = (int(place) for place in Product)
@@ -101,7 +102,7 @@ def _in_panels(dtype: str) -> Any:
 
     @inline
     def in_panels(a: Any, k: Any) -> Any:
-        return a[_PANELS] != 0 and a[_A_ROW] == itemsize and k * a[_A_INNER] > COPY and a[_N] > tile
+        return a[_PANELS] != 0 and k <= INNER and a[_A_ROW] == itemsize and k * a[_A_INNER] > COPY and a[_N] > tile
 
     return in_panels
 
@@ -114,7 +115,7 @@ def _left(dtype: str) -> Any:
     in_panels = _in_panels(dtype)
 
     @inline
-    def left(a: Any, m: Any, k: Any) -> Any:
+    def left(a: Any, k: Any) -> Any:
         if in_panels(a, k):
             return a[_PANELS], itemsize, rows * itemsize, rows * k * itemsize
         return a[_A], a[_A_ROW], a[_A_INNER], rows * a[_A_ROW]
@@ -163,7 +164,7 @@ def _columns(dtype: str) -> Any:
     @inline
     def columns(a: Any, m: Any, k: Any, first: Any, last: Any, space: Any) -> None:
         n = last - first
-        address, a_row, a_inner, a_tile = left_factor(a, m, k)
+        address, a_row, a_inner, a_tile = left_factor(a, k)
         turned = a[_TURNED] != 0
         along = a[_B_ROW] if turned else itemsize
         for start in range(0, k, INNER):
@@ -220,28 +221,17 @@ def product(dtype: str) -> Source:
         m = a[_M] if a[_M] >= 0 else ci[ROWS]
         k = a[_K] if a[_K] >= 0 else ci[ROWS]
         n = a[_N]
-        board = ci[TEAM]
         tiles = -(-n // tile)
-        parts = min(PARTS, tiles) if board != 0 and m * k * n >= WORTH_SHARING else 1
-        number = a[_NUMBER] - 1
-        is_helper = number >= 0
-        if not is_helper:
-            if in_panels(a, k):
-                panels(a, m, k)
-            if parts > 1:
-                sharing.post(board, a, ci, cf, parts)
-                number = sharing.ticket(board)
-            else:
-                number = 0
+        board = ci[TEAM] if m * k * n >= WORTH_SHARING and tiles > 1 else 0
+        parts = min(PARTS, tiles) if board != 0 else 1
+        if a[_NUMBER] == 0 and in_panels(a, k):
+            panels(a, m, k)
+        number = sharing.first(board, a, ci, cf, parts)
         while number >= 0:
-            first = tiles * number // parts * tile
-            last = tiles * (number + 1) // parts * tile
-            columns(a, m, k, first, min(last, n), a[_ROOM])
-            if is_helper or parts == 1:
-                return
-            sharing.done(board)
-            number = sharing.ticket(board)
-        sharing.finish(board, parts)
+            start = tiles * number // parts * tile
+            stop = tiles * (number + 1) // parts * tile
+            columns(a, m, k, start, min(stop, n), a[_ROOM])
+            number = sharing.following(board, a, number, parts)
 
     return operation
 

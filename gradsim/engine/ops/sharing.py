@@ -29,18 +29,7 @@ _FUNCTION, _ROOM, _NUMBER = (int(place) for place in Part)
 
 
 @inline
-def post(board: Any, a: Any, ci: Any, cf: Any, parts: Any) -> None:
-    """Puts an operation on the board; its arguments, context and figures stay until all parts are done."""
-    # By atomic stores, since the compiler may put plain ones off.
-    atomic_store(board + _ARGUMENTS, address_of(a))
-    atomic_store(board + _CONTEXT, address_of(ci))
-    atomic_store(board + _FIGURES, address_of(cf))
-    atomic_store(board + _DONE, 0)
-    atomic_store(board + _TICKET, parts << 16)
-
-
-@inline
-def ticket(board: Any) -> Any:
+def _ticket(board: Any) -> Any:
     """The number of a part that nobody else will do, or -1 if there is none."""
     found = atomic_load(board + _TICKET)
     # Only then: tickets that nobody took must not count up into the number of parts.
@@ -48,12 +37,6 @@ def ticket(board: Any) -> Any:
         return -1
     found = atomic_add(board + _TICKET, 1)
     return found & 0xFFFF if (found & 0xFFFF) < (found >> 16) else -1
-
-
-@inline
-def done(board: Any) -> None:
-    """A part is done."""
-    atomic_add(board + _DONE, 1)
 
 
 @inline
@@ -67,11 +50,44 @@ def _wait(looks: Any) -> Any:
 
 
 @inline
-def finish(board: Any, parts: Any) -> None:
-    """Waits until all parts are done."""
+def _next(board: Any, parts: Any) -> Any:
+    """A part for who trains; -1 if there is none left and all are done."""
+    number = _ticket(board)
     looks = 0
-    while atomic_load(board + _DONE) < parts:
+    while number < 0 and atomic_load(board + _DONE) < parts:
         looks = _wait(looks)
+    return number
+
+
+@inline
+def first(board: Any, a: Any, ci: Any, cf: Any, parts: Any) -> Any:
+    """The part of an operation that this thread does first, counted from 0; -1 if the others have done all.
+
+    A helper does the one that it was called for. Who trains puts the operation on the board; without a board (0) all
+    parts are done here, in order.
+    """
+    if a[_NUMBER] > 0:
+        return a[_NUMBER] - 1
+    if board == 0:
+        return 0
+    # By atomic stores, since the compiler may put plain ones off.
+    atomic_store(board + _ARGUMENTS, address_of(a))
+    atomic_store(board + _CONTEXT, address_of(ci))
+    atomic_store(board + _FIGURES, address_of(cf))
+    atomic_store(board + _DONE, 0)
+    atomic_store(board + _TICKET, parts << 16)
+    return _next(board, parts)
+
+
+@inline
+def following(board: Any, a: Any, number: Any, parts: Any) -> Any:
+    """The part that this thread does after part ``number``; -1 if there is none: for who trains, all are done then."""
+    if a[_NUMBER] > 0:
+        return -1
+    if board == 0:
+        return number + 1 if number + 1 < parts else -1
+    atomic_add(board + _DONE, 1)
+    return _next(board, parts)
 
 
 def help_out() -> Source:
@@ -83,7 +99,7 @@ def help_out() -> Source:
         own = carray(ints_at(a[2]), (INT_ARGUMENTS,))
         looks = 0
         while atomic_load(board + _QUIT) == 0:
-            number = ticket(board)
+            number = _ticket(board)
             if number < 0:
                 looks = _wait(looks)
                 continue
@@ -98,6 +114,6 @@ def help_out() -> Source:
             context = carray(ints_at(board + _CONTEXT), (1,))[0]
             figures = carray(ints_at(board + _FIGURES), (1,))[0]
             call_operation(own[_FUNCTION], a[2], source + INT_ARGUMENTS * WORD, context, figures, 0)
-            done(board)
+            atomic_add(board + _DONE, 1)
 
     return operation

@@ -202,27 +202,13 @@ def apply(
     def operation(a: Any, f: Any, ci: Any, cf: Any, out: Any) -> None:
         n = a[_SIZE]
         parts = -(-n // BLOCK)
-        shared = ci[TEAM] != 0 and parts > 1
-        number = a[_NUMBER] - 1
-        is_helper = number >= 0
-        if not is_helper:
-            number = 0
-            if shared:
-                sharing.post(ci[TEAM], a, ci, cf, parts)
-                number = sharing.ticket(ci[TEAM])
-        while 0 <= number < parts:
+        board = ci[TEAM] if parts > 1 else 0
+        number = sharing.first(board, a, ci, cf, parts)
+        while number >= 0:
             sums = a[_SUMS] + number * 5 * WORD if parts > 1 else address_of(cf) + _GRADIENT_SQUARES * WORD
             block(a, cf, number * BLOCK, min(BLOCK, n - number * BLOCK), sums)
-            if is_helper:
-                return
-            if shared:
-                sharing.done(ci[TEAM])
-                number = sharing.ticket(ci[TEAM])
-            else:
-                number += 1
-        if shared:
-            sharing.finish(ci[TEAM], parts)
-        if parts > 1:
+            number = sharing.following(board, a, number, parts)
+        if parts > 1 and a[_NUMBER] == 0:
             for k in range(5):
                 cf[_GRADIENT_SQUARES + k] = 0.0
             for number in range(parts):

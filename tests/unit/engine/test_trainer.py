@@ -375,6 +375,15 @@ def test_that_memory_is_little_more_than_what_the_arrays_need() -> None:
     assert trainer.nbytes <= 1.3 * (4 * weights + activations)
 
 
+def test_that_a_large_batch_does_not_need_its_inputs_twice() -> None:
+    rows, wide = 2000, 784
+    rng = np.random.default_rng(0)
+    stack: list[Layer] = [layers.Dense(32, "tanh"), layers.Dense(10, "softmax")]
+    data = (rng.standard_normal((rows, wide)), rng.integers(0, 10, rows))
+    # Used where they lie; the block holds what is computed from them.
+    assert Trainer(Experiment(stack, data, batch_size=None)).nbytes < rows * wide * 4
+
+
 def test_that_a_continued_training_keeps_weights_slots_and_the_order_of_the_rows() -> None:
     free = experiment([layers.Dense(8, "tanh"), layers.Dense(8, "tanh"), layers.Dense(2, "softmax")], batch_size=16)
     one, other = Trainer(free), Trainer(free)
