@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import signal
 import sys
@@ -47,6 +48,8 @@ def _started(run: Callable[[_Display], int]) -> int:
     if problem:
         return _refuse(problem)
     sys.setswitchinterval(SWITCH_SECONDS)
+    # What is made from here on lives as long as the program; the collector takes over.
+    gc.disable()
     return run(probe)
 
 

@@ -118,33 +118,38 @@ def windowed(layers: int, units: int, seconds: float) -> dict[str, Any]:
 
 
 FIRST_PICTURE = """
-import sys, time
-from gradsim.app import start, window
+import time
 from PySide6.QtCore import QEvent, QObject, QTimer
 from PySide6.QtWidgets import QApplication
+from gradsim import cli
+from gradsim.app import start
 
 class Watch(QObject):
+    window = None
+    def find(self):
+        # Not before the window is there, so that nothing is loaded in another order than in a real start.
+        self.window = next(w for w in QApplication.topLevelWidgets() if type(w).__name__ == "MainWindow")
+        self.window.stage.heatmap.viewport().installEventFilter(self)
     def eventFilter(self, watched, event):
-        if event.type() == QEvent.Type.Paint and self.window.session.latest is not None:
+        if event.type() == QEvent.Type.Paint and self.window is not None and self.window.session.latest is not None:
             QTimer.singleShot(0, self.seen)
         return False
     def seen(self):
-        pull = self.window.stage.heatmap.pull
-        if pull is not None and pull.recorded_columns and not self.told:
-            self.told = True
+        pull = self.window and self.window.stage.heatmap.pull
+        if pull is not None and pull.recorded_columns:
             print(time.time(), flush=True)
             self.window.close()
+            self.window = None
             QApplication.quit()
 
-class Watched(window.MainWindow):
-    def __init__(self, *args):
-        super().__init__(*args)
-        self.watch = Watch(self)
-        self.watch.window, self.watch.told = self, False
-        self.stage.heatmap.viewport().installEventFilter(self.watch)
-
-window.MainWindow = Watched
-sys.exit(start.main([]))
+make, watch = start._application, []
+def application(probe):
+    app = make(probe)
+    watch.append(Watch(app))
+    QTimer.singleShot(0, watch[0].find)
+    return app
+start._application = application
+cli.main([])
 """
 
 
@@ -152,6 +157,8 @@ def first_picture() -> float:
     """Seconds from the start of a process to the first painted heatmap."""
     with tempfile.TemporaryDirectory() as home:
         env = {**os.environ, "XDG_CONFIG_HOME": home, "XDG_STATE_HOME": home}
+        # A warm start finds its modules compiled, unless whoever calls this has told Python not to keep them.
+        env.pop("PYTHONDONTWRITEBYTECODE", None)
         started = time.time()
         child = subprocess.run(
             [sys.executable, "-c", FIRST_PICTURE], cwd=ROOT, env=env, check=True, stdout=subprocess.PIPE, text=True
