@@ -9,6 +9,8 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Qt, Signal
 
+from gradsim.app.frames import pauses
+
 BREATH = 0.0005
 """Seconds that a piece of work rests between two of its parts, so that the window gets Python's lock."""
 
@@ -85,6 +87,7 @@ class Background(QObject):
             if stale.is_set() or not gate.open:
                 raise Cancelled
             time.sleep(BREATH)
+            pauses.wait()
 
         def run() -> None:
             started = time.perf_counter()

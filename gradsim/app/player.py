@@ -10,8 +10,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from PySide6.QtCore import QObject, Qt, QTimer, Signal
+from PySide6.QtCore import QObject, Qt, Signal
 
+from gradsim.app.frames import Frames
 from gradsim.app.state import ViewState
 from gradsim.app.turns import Turns
 from gradsim.data import DataError
@@ -27,7 +28,6 @@ from gradsim.model.stack import Stack
 from gradsim.telemetry.recorder import Recorder
 from gradsim.telemetry.recording import FirstNonfinite, Layer, Recording
 
-FRAME_MS = 16
 TEXT_FRAMES = 15
 """Frames between two renewals of a number, about a quarter of a second: faster than that it can't be read."""
 
@@ -268,12 +268,8 @@ class Player(Watched):
         self._intent = False
         self._woken.connect(self._drain, Qt.ConnectionType.QueuedConnection)
         self.runner = Runner(self._woken.emit, recorder_bytes=recorder_bytes, checkpoint_bytes=checkpoint_bytes)
-        self._frames = QTimer(self)
-        self._frames.setTimerType(Qt.TimerType.PreciseTimer)
-        self._frames.setInterval(FRAME_MS)
-        self._frames.timeout.connect(self.tick)
-        self._frames.timeout.connect(self.turns.frame)
-        self._frames.timeout.connect(self.slow_tick.frame)
+        self._frames = Frames(self)
+        self._frames.due.connect(self._make_frame)
 
     # -- what there is -------------------------------------------------------------------------------
 
@@ -430,6 +426,12 @@ class Player(Watched):
         self.first_nonfinite = None
         return True
 
+    def _make_frame(self) -> None:
+        self.tick.emit()
+        if not self._frames.crowded:
+            self.turns.frame()
+            self.slow_tick.frame()
+
     # -- events --------------------------------------------------------------------------------------
 
     def _drain(self) -> None:
@@ -483,7 +485,7 @@ class Player(Watched):
     def _follow(self) -> None:
         """The state of the run may have changed: timers on or off, everybody told."""
         moving = self.status.state == "playing"
-        if moving and not self._frames.isActive():
+        if moving and not self._frames.running:
             self._frames.start()
         elif not moving:
             self._frames.stop()

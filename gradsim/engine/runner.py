@@ -665,6 +665,8 @@ class Runner:
                 same = self._resume(self._lanes[0], saved)
             except FaultsError as error:
                 why = error
+        for trainer in trainers:
+            trainer.prepare_inference()
         self._snapshot_due = time.perf_counter() + 0.05
         self._state = "playing" if play else "paused"
         self._restart_clock()

@@ -463,10 +463,19 @@ class Trainer:
             accuracy=self.plan.accuracy,
         )  # fmt: skip
 
-    def _infer(self, x: Array, y: Array) -> Iterator[tuple[int, Floats]]:
+    def prepare_inference(self) -> Plan:
+        """Makes the plan for inference if there is none yet, and gives it the present weights.
+
+        :meth:`evaluate` and :meth:`predict` do this themselves. The first time it takes long enough in Python to
+        hold up a window, so that a caller may choose the moment.
+        """
         plan = self._inference_plan
         for mine, theirs in zip(plan.variables, self.plan.variables, strict=True):
             plan.arena.array(mine.region)[...] = self._array(theirs.region)
+        return plan
+
+    def _infer(self, x: Array, y: Array) -> Iterator[tuple[int, Floats]]:
+        plan = self.prepare_inference()
         order = np.arange(len(x), dtype=np.int64)
         take = plan.take_operation(x, y, order, shuffle=False)
         program = plan.program([take, *plan.forward_operations(), plan.loss_operation])

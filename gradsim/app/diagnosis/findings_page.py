@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QKeyEvent, QMouseEvent, QPalette
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QPushButton, QToolButton, QVBoxLayout, QWidget
 
@@ -14,6 +14,7 @@ from gradsim.app.build.panel import Panel
 from gradsim.app.diagnosis.remedying import Remedying, short_title
 from gradsim.app.diagnosis.theory import Theory
 from gradsim.app.diagnosis.watching import Seen, Watching
+from gradsim.app.frames import FRAME_MS
 from gradsim.app.pages import Flow
 from gradsim.app.see import words
 from gradsim.app.session import Session
@@ -323,7 +324,7 @@ def arrange(
         make: Makes a card.
 
     Returns:
-        The findings whose cards are new.
+        The findings whose cards are new, and hidden yet.
     """
     kept = {seen.key for seen in findings}
     for key in [key for key in cards if key not in kept]:
@@ -336,8 +337,9 @@ def arrange(
         card = cards.get(seen.key)
         if card is None:
             card = cards[seen.key] = make(seen)
+            # Until somebody shows it: a card that is made and laid out in one go makes a frame late.
+            card.hide()
             column.insertWidget(place, card)
-            card.show()
             new.append(seen)
         elif column.indexOf(card) != place:
             column.removeWidget(card)
@@ -413,6 +415,10 @@ class FindingsPage(Panel):
             card.set_unfolded(seen.key in self._unfolded)
             card.show_cures(self.remedying.suggested(seen.finding.kind))
             card.set_selected(seen == self.watching.selected)
+            if self.session.playing:
+                QTimer.singleShot(2 * FRAME_MS, card, card.show)
+            else:
+                card.show()
         self._head()
         self._explain()
 

@@ -51,7 +51,8 @@ class Found(Panel):
         """Shows what has been found by now."""
         names = tuple(layer.name for layer in self.viewed.rows())
         findings = self.watching.findings
-        arrange(self.cards, self._list, findings, names, self._made)
+        for seen in arrange(self.cards, self._list, findings, names, self._made):
+            self.cards[seen.key].show()
         if self.viewed.recorder is None or self.watching.looked is None:
             text = tr("Nothing to look at yet")
         elif findings:

@@ -59,7 +59,7 @@ def test_that_playing_ticks_and_pausing_stops_the_ticks(open_session: OpenSessio
     assert session.playing
     session.pause()
     qtbot.waitUntil(lambda: session.status.state == "paused", timeout=WAIT)
-    qtbot.waitUntil(lambda: not session._frames.isActive(), timeout=WAIT)
+    qtbot.waitUntil(lambda: not session._frames.running, timeout=WAIT)
     assert not session.playing
     assert session.latest == session.status.step - 1
 
@@ -83,7 +83,7 @@ def test_that_after_a_pause_every_view_shows_the_last_step(open_session: OpenSes
     session.play()
     qtbot.waitUntil(lambda: all(view.seen for view in views), timeout=WAIT)
     session.pause()
-    qtbot.waitUntil(lambda: not session._frames.isActive(), timeout=WAIT)
+    qtbot.waitUntil(lambda: not session._frames.running, timeout=WAIT)
     assert [view.seen for view in views] == [session.latest] * len(views)
 
 
