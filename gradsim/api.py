@@ -19,7 +19,7 @@ from gradsim.exchange.start import initial_weights, start_of
 from gradsim.model import bundled, file, migrations, problems
 from gradsim.model.faults import FaultsError
 from gradsim.nn.spec import fields_of, frozen
-from gradsim.telemetry import Recorder, Recording
+from gradsim.telemetry import Recording
 
 if TYPE_CHECKING:
     from gradsim.engine.trainer import Gradients, Metrics, Trainer
@@ -230,9 +230,7 @@ def train(
         raise ValueError(f"steps and epochs: only one of them may be given (received {steps} and {epochs})")
     trainer = _trainer(experiment, weights, stop_on_nonfinite, threads)
     total = steps if steps is not None else (epochs or 1) * trainer.steps_per_epoch
-    recorder = Recorder(
-        trainer.layer_table, experiment=_content(experiment), dtype=experiment.dtype, seed=experiment.seed
-    )
+    recorder = trainer.recorder(experiment=_content(experiment))
     initial = trainer.weights()
     validated = -1
 

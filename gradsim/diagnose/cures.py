@@ -224,9 +224,7 @@ def _trial(candidate: Candidate, steps: int) -> Iterator[tuple[int, Result | Non
     experiment = _with_short_memory(candidate.experiment, steps)
     with _BUILDING:
         trainer = Trainer(experiment, start_of(experiment), stop_on_nonfinite=True)
-    recorder = Recorder(
-        trainer.layer_table, experiment=context(candidate.experiment), dtype=experiment.dtype, seed=experiment.seed
-    )
+    recorder = trainer.recorder(experiment=context(candidate.experiment))
     while trainer.step < steps and not trainer.nonfinite:
         chunk = trainer.advance_for(SLICE_SECONDS, at_most=steps - trainer.step)
         recorder.append(chunk.layers, chunk.steps)

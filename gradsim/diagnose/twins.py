@@ -15,7 +15,6 @@ from gradsim.i18n import mark, tr
 from gradsim.model.experiment import Experiment
 from gradsim.model.stack import Placed, Stack
 from gradsim.nn.spec import Spec, fields_of, to_json
-from gradsim.telemetry import Recorder
 
 MOST = 4
 BATCHES = ("data", "batch_size", "seed", "shuffle")
@@ -267,13 +266,7 @@ class Twins:
                 )
             )
         self.recorders = tuple(
-            Recorder(
-                trainer.layer_table,
-                first_step=trainer.step,
-                experiment=context(one),
-                dtype=one.dtype,
-                seed=one.seed,
-            )
+            trainer.recorder(first_step=trainer.step, experiment=context(one))
             for trainer, one in zip(self.trainers, self.experiments, strict=True)
         )
         self.differences = tuple(differences(self.experiments[0], other) for other in self.experiments[1:])

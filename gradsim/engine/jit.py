@@ -88,6 +88,7 @@ _POINTERS = {types.float32: _pointer(types.float32), types.float64: _pointer(typ
 
 floats_at = _POINTERS[types.float64]
 ints_at = _pointer(types.int64)
+counts_at = _pointer(types.uint32)
 
 
 def values_at(dtype: str) -> Any:

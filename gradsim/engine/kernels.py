@@ -19,7 +19,8 @@ Job = Callable[[], object]
 def jobs(dtype: str) -> Iterator[Job]:
     """One call per operation of a number format; each compiles or loads it."""
     yield interpreter.prepare
-    yield partial(operation, "sharing.help_out")
+    for name in ("sharing.help_out", "intake.take", "intake.summarise"):
+        yield partial(operation, name)
     for kind in activations.registry.values():
         for in_place in (False, True) if kind.derivative_from == "output" and not kind.rowwise else (False,):
             yield partial(operation, "activation.forward", kind, dtype, in_place)

@@ -309,3 +309,42 @@ class Update(enum.IntEnum):
     PLACE = 6
     MEASURED = 7
     SUMS = 8
+
+
+class Take(enum.IntEnum):
+    """Arguments of "intake.take": ``n`` rows of ``layers x columns``, and where the columns of the ring begin, STRIDE
+    bytes apart. COUNTED is the result."""
+
+    ROWS = 0
+    N = 1
+    LAYERS = 2
+    COLUMNS = 3
+    MEASURED = 4
+    RING = 5
+    STRIDE = 6
+    COUNTS = 7
+    CLIPPED = 8
+    UNCLIPPED = 9
+    COUNTED = 10
+    SIZE = 11
+
+
+class Summarise(enum.IntEnum):
+    """Arguments of "intake.summarise": columns of values, STRIDE bytes apart, and of the blocks, EACH values apart.
+    ROOM is for twice as many numbers as a block of one column has."""
+
+    VALUES = 0
+    STRIDE = 1
+    BLOCKS = 2
+    ROWS = 3
+    LAYERS = 4
+    AVERAGED = 5
+    COUNTED = 6
+    ROOM = 7
+    MINIMUM = 8
+    MAXIMUM = 9
+    MEAN = 10
+    FINITE = 11
+    COUNTS = 12
+    EACH = 13
+    SIZE = 14

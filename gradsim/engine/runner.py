@@ -752,14 +752,8 @@ class Runner:
             content = None
         while True:
             try:
-                made = Recorder(
-                    trainer.layer_table,
-                    capacity,
-                    first_step=trainer.step - (0 if past is None else len(past.steps)),
-                    experiment=content,
-                    dtype=experiment.dtype,
-                    seed=experiment.seed,
-                )
+                first = trainer.step - (0 if past is None else len(past.steps))
+                made = trainer.recorder(capacity, first_step=first, experiment=content)
                 break
             except ValueError:
                 # So many layers that not even the shortest ring would fit.

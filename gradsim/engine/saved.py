@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from gradsim.engine.intake import CompiledIntake
 from gradsim.engine.memory import Array
 from gradsim.engine.trainer import Snapshot, Trainer
 from gradsim.i18n import tr
@@ -75,7 +76,7 @@ class SavedRun:
         """The recorder, to be written on. Raises SavedRunError if what was read can't be one."""
         while True:
             try:
-                return Recorder.resumed(self.recording, self.rest, capacity_bytes)
+                return Recorder.resumed(self.recording, self.rest, capacity_bytes, CompiledIntake())
             except ValueError as error:
                 if not str(error).startswith("capacity_bytes") or capacity_bytes > 2**34:
                     raise _wrong(tr("must hold a recorder's state that fits its recording"), str(error)) from error

@@ -13,6 +13,7 @@ import numpy as np
 
 from gradsim import data as datasets
 from gradsim.engine import interpreter
+from gradsim.engine.intake import CompiledIntake
 from gradsim.engine.layout import COLUMNS, WORTH_SHARING, Context, Figures
 from gradsim.engine.memory import Array, Region
 from gradsim.engine.plan import Operation, Plan
@@ -22,6 +23,7 @@ from gradsim.model.experiment import Experiment
 from gradsim.nn import optimizers
 from gradsim.nn.spec import Fault
 from gradsim.telemetry.quantities import LAYER_COLUMNS, STEP_COLUMNS
+from gradsim.telemetry.recorder import DEFAULT_CAPACITY, Recorder
 from gradsim.telemetry.recording import Layer as LayerRow
 
 assert STEP_COLUMNS == ("loss", "accuracy", "global_gradient_norm", "learning_rate", "epoch", "rows")
@@ -211,6 +213,33 @@ class Trainer:
         return np.arange(end - rows, end) if self._order is None else self._order[end - rows : end].copy()
 
     # Training
+
+    def recorder(
+        self,
+        capacity_bytes: int = DEFAULT_CAPACITY,
+        *,
+        first_step: int = 0,
+        experiment: dict[str, Any] | None = None,
+    ) -> Recorder:
+        """An empty recorder for what this training records.
+
+        Args:
+            capacity_bytes: Bound of its memory.
+            first_step: Of the first row that it will get.
+            experiment: What the recording says that it was trained on.
+
+        Raises:
+            ValueError: if so many layers do not fit.
+        """
+        return Recorder(
+            self.layer_table,
+            capacity_bytes,
+            first_step=first_step,
+            intake=CompiledIntake(),
+            experiment=experiment,
+            dtype=self.experiment.dtype,
+            seed=self.experiment.seed,
+        )
 
     def advance(self, steps: int) -> Chunk:
         """Does ``steps`` steps; fewer if it stops at the first non-finite value.

@@ -74,9 +74,7 @@ def train(prepared: Prepared, between: Between | None = None) -> Recording:
     """Trains one run to its end, or to its first NaN or Inf, and validates it there."""
     experiment = prepared.experiment
     trainer = Trainer(experiment, prepared.weights, stop_on_nonfinite=True)
-    recorder = Recorder(
-        trainer.layer_table, experiment=context(experiment), dtype=experiment.dtype, seed=experiment.seed
-    )
+    recorder = trainer.recorder(experiment=context(experiment))
     _advance(trainer, prepared.steps, recorder, between)
     if trainer.dataset.x_val is not None:
         metrics = trainer.evaluate(between=between)

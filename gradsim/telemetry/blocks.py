@@ -51,22 +51,6 @@ class Blocks:
         """Memory of one block."""
         return 16 + width * (averaged * (3 * 8 + 4) + counted * 8)
 
-    @classmethod
-    def of_rows(cls, values: Floats, averaged: int, start: NDArray[np.int64]) -> Blocks:
-        """Blocks of equally many rows; ``values`` (P + Q, blocks, rows, W)."""
-        measured, counted = values[:averaged], values[averaged:]
-        usable = np.isfinite(measured)
-        finite = usable.sum(axis=2, dtype=np.uint32)
-        minimum = _over_rows(np.fmin, measured)
-        maximum = _over_rows(np.fmax, measured)
-        total = _over_rows(np.add, np.where(usable, measured, 0.0))
-        mean = total / np.where(finite > 0, finite, np.nan)
-        # A sum of values near 1.8e308 overflows where their mean does not, and rounding may step over the
-        # ends.
-        mean = np.where(finite > 0, np.minimum(np.maximum(mean, minimum), maximum), np.nan)
-        rows = np.full(len(start), values.shape[2], np.int64)
-        return cls(start, rows, minimum, maximum, mean, finite, _over_rows(np.add, counted))
-
     def __len__(self) -> int:
         return len(self.start)
 
@@ -123,15 +107,6 @@ class Blocks:
     def pairs(self) -> Blocks:
         """Every two neighbours merged; an even number of blocks."""
         return self[0::2].merged(self[1::2])
-
-
-def _over_rows(operation: np.ufunc, values: Floats) -> Floats:
-    """Reduce the axis of the rows. Halving it keeps the inner loops long where there are few layers."""
-    while values.shape[2] > 1 and values.shape[2] % 2 == 0:
-        half = values.shape[2] // 2
-        values = operation(values[:, :, :half], values[:, :, half:])
-    reduced: Floats = operation.reduce(values, axis=2)
-    return reduced
 
 
 def concatenate(parts: list[Blocks]) -> Blocks:

@@ -24,7 +24,7 @@ One writer, readers that never wait
       whose state is of another generation starts again.
 
     Order of memory: under CPython each of these stores and loads is one bytecode executed with the GIL
-    held, and NumPy gives the GIL up only inside a copy, so stores become visible in program order:
+    held, and the intake gives the GIL up only inside a copy, so stores become visible in program order:
     ``_reserved`` before the copy into the ring, the copy before ``_state``. (Without a GIL, attribute
     stores are releases and loads acquires, which is the same order.) No lock is taken on either side, so a
     slow reader can not delay training, nor training a frame.
@@ -43,6 +43,7 @@ from numpy.typing import ArrayLike, NDArray
 from gradsim.telemetry import quantities as q
 from gradsim.telemetry.blocks import Blocks, concatenate
 from gradsim.telemetry.columns import Columns, Pool, grid
+from gradsim.telemetry.intake import Intake, Places
 from gradsim.telemetry.recording import (
     COUNT_KEYS,
     STEP_COUNTS,
@@ -209,7 +210,7 @@ class Recorder:
     ``layers`` is the layer table (at least one row). ``capacity_bytes`` bounds the memory for all data; as
     long as a run fits, every step is kept in full. ``first_step`` is the number of the first row, ``every``
     the steps from one row to the next. ``loss`` tells whether a loss is given at all, so that a NaN loss is
-    one. The rest describes the recording.
+    one. ``intake`` does the work on the rows. The rest describes the recording.
 
     Raises ValueError if the capacity does not suffice for so many layers.
     """
@@ -222,6 +223,7 @@ class Recorder:
         first_step: int = 0,
         every: int = 1,
         loss: bool = True,
+        intake: Intake | None = None,
         experiment: dict[str, Any] | None = None,
         source: str = "gradsim",
         dtype: str = "float32",
@@ -237,6 +239,7 @@ class Recorder:
         self.first_step, self.every = first_step, every
         self.experiment, self.source, self.dtype, self.seed = experiment, source, dtype, seed
         self._loss = loss
+        self._intake = Intake() if intake is None else intake
         self._sizes = q.Sizes.of(self.layers)
         self._derived = [d for d in q.definitions("layer", stored=False) if d.proportional_to is None]
         self._measured = [k for k in q.LAYER_COLUMNS if k not in COUNT_KEYS]
@@ -263,6 +266,8 @@ class Recorder:
         self._kept = rows - self._slack - BLOCK
         self._layers = _Table(averaged, COUNT_KEYS, segments, length, width)
         self._steps = _Table(q.STEP_COLUMNS, STEP_COUNTS, segments, length, 1)
+        index = self._layers.index
+        self._places = Places(len(self._measured), len(averaged), index["clipped_norm"], index["gradient_norm"])
         self._state = _State(
             head=0,
             evicted=0,
@@ -385,7 +390,13 @@ class Recorder:
         return self.recording(), rest
 
     @classmethod
-    def resumed(cls, recording: Recording, rest: Rest, capacity_bytes: int = DEFAULT_CAPACITY) -> Recorder:
+    def resumed(
+        cls,
+        recording: Recording,
+        rest: Rest,
+        capacity_bytes: int = DEFAULT_CAPACITY,
+        intake: Intake | None = None,
+    ) -> Recorder:
         """A recorder that goes on where one was paused: with the same rows it will hold the same numbers, given the
         same memory.
 
@@ -399,6 +410,7 @@ class Recorder:
             capacity_bytes,
             first_step=first,
             every=recording.every,
+            intake=intake,
             experiment=recording.experiment,
             source=recording.source,
             dtype=recording.dtype,
@@ -488,35 +500,29 @@ class Recorder:
         for table in (self._layers, self._steps):
             table.reach(head)
         (segment, where), *_ = self._layers.parts(head, head + n)
-        measured = len(self._measured)
         ring = self._layers.values[segment][:, where]
-        ring[:measured] = layers[:, :, :measured].transpose(2, 0, 1)
-        counts = ring[len(self._layers.averaged) :]
-        # A layer without such an array may say NaN; a count is a number.
-        counts[...] = layers[:, :, measured:].transpose(2, 0, 1)
-        np.copyto(counts, 0.0, where=~(counts > 0))
+        counted = self._intake.take(layers, ring, self._places)
         index = self._layers.index
-        clipped = ring[index["clipped_norm"]]
-        np.copyto(clipped, ring[index["gradient_norm"]], where=np.isnan(clipped))
         known: dict[str, Floats] = {key: ring[index[key]] for key in q.LAYER_COLUMNS}
         known |= {key: steps[:, i, None] for i, key in enumerate(q.STEP_COLUMNS)}
         for derived in self._derived:
             assert derived.formula is not None
             ring[index[derived.key]] = derived.formula(known, self._sizes)
-        ring = self._steps.values[segment][:, where, 0]
+        figures = self._steps.values[segment][:, where, 0]
         width = len(q.STEP_COLUMNS)
-        ring[:width] = steps.T
-        ring[width : 2 * width] = np.isnan(steps).T
-        ring[2 * width :] = np.isinf(steps).T
+        figures[:width] = steps.T
+        figures[width : 2 * width] = np.isnan(steps).T
+        figures[2 * width :] = np.isinf(steps).T
 
         first = state.first_nonfinite
         if first is None:
             loss = steps[:, q.STEP_COLUMNS.index("loss")]
-            found = find_nonfinite(
-                np.moveaxis(counts, 0, -1),
-                loss if self._loss else np.zeros(n),
-            )
-            if found is not None:
+            if not self._loss:
+                loss = np.zeros(n)
+            if counted or not np.isfinite(loss).all():
+                counts = ring[self._places.counts :]
+                found = find_nonfinite(np.moveaxis(counts, 0, -1), loss)
+                assert found is not None
                 first = found[1]._replace(step=self.first_step + self.every * (head + found[0]))
         self._complete_blocks(head, head + n, state.evicted)
         new = replace(state, head=head + n, first_nonfinite=first)
@@ -538,8 +544,11 @@ class Recorder:
             (segment, where), *_ = table.parts(row, row + n * rows)
             values = table.values[segment][:, where]
             values = values.reshape(len(values), n, rows, values.shape[2])
-            start = row + rows * np.arange(n, dtype=np.int64)
-            table.blocks[segment].put(where.start // BLOCK, Blocks.of_rows(values, len(table.averaged), start))
+            at = where.start // BLOCK
+            blocks = table.blocks[segment][at : at + n]
+            blocks.start[:] = row + rows * np.arange(n, dtype=np.int64)
+            blocks.rows[:] = rows
+            self._intake.summarise(values, blocks)
 
     def _evict(self, state: _State, n: int) -> _State:
         """Move ``n`` complete blocks from the ring into the past."""

@@ -48,11 +48,10 @@ def headless(layers: int, units: int, seconds: float) -> float:
     from gradsim.engine.runner import CHUNK_SECONDS, Runner
     from gradsim.engine.trainer import Trainer
     from gradsim.model import file
-    from gradsim.telemetry.recorder import Recorder
 
     trainer = Trainer(file.experiment_from(experiment(layers, units)))
     threadpoolctl.threadpool_limits(1, user_api="blas")
-    recorder = Recorder(trainer.layer_table)
+    recorder = trainer.recorder()
     trainer.advance(3)
     first, started = trainer.step, time.perf_counter()
     while time.perf_counter() - started < seconds:

@@ -228,10 +228,9 @@ def gradsim_trainer(setting: Setting, record: bool = True) -> Any:
 def gradsim(setting: Setting, record: bool = True) -> Run:
     """All quantities of every layer and step, and the recorder that keeps them; or none."""
     from gradsim.engine.trainer import CHUNK
-    from gradsim.telemetry.recorder import Recorder
 
     trainer = gradsim_trainer(setting, record)
-    recorder = Recorder(trainer.layer_table)
+    recorder = trainer.recorder()
 
     def run(steps: int) -> None:
         done = 0

@@ -375,13 +375,14 @@ def test_that_ctrl_c_ends_the_run_and_keeps_what_was_recorded(small: Path, tmp_p
 # Says on stderr when the first steps are done, so that the test knows when to press.
 _SLOW = """
 import sys
-from gradsim import telemetry, cli, api
-append = api.Recorder.append
+from gradsim import cli
+from gradsim.telemetry import Recorder
+append = Recorder.append
 def noted(self, *arguments):
     append(self, *arguments)
     print("running", file=sys.stderr, flush=True)
-    api.Recorder.append = append
-api.Recorder.append = noted
+    Recorder.append = append
+Recorder.append = noted
 cli.main(sys.argv[1:])
 """
 
