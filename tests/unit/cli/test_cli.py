@@ -359,8 +359,8 @@ def test_that_ctrl_c_ends_the_run_and_keeps_what_was_recorded(small: Path, tmp_p
     command = [sys.executable, "-c", _SLOW, "run", str(small), "--steps", "100000000", "-o", str(target)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
         assert running.stderr is not None
-        while "running" not in running.stderr.readline():
-            pass
+        while "running" not in (line := running.stderr.readline()):
+            assert line, "it ended before it ran"
         running.send_signal(signal.SIGINT)
         out, err = running.communicate(timeout=60)
     assert running.returncode == 130, err
