@@ -116,9 +116,8 @@ class Pages(QWidget):
         """Shows a page, by its number or itself."""
         number = page if isinstance(page, int) else self.stack.indexOf(page)
         if 0 <= number < self.stack.count():
-            self.set_folded(False)
             self.stack.setCurrentIndex(number)
-            self.group.button(number).setChecked(True)
+            self.set_folded(False)
             self.changed.emit(number)
 
     def set_top(self, widget: QWidget) -> None:
@@ -145,10 +144,12 @@ class Pages(QWidget):
         """Leaves the room of the pages to what stands above them, or takes it back."""
         self.stack.setVisible(not on)
         button = self.group.button(self.stack.currentIndex())
-        if button is not None:
-            self.group.setExclusive(False)
-            button.setChecked(not on)
-            self.group.setExclusive(True)
+        if button is None:
+            return
+        # Of an exclusive group the last button can't be let go, and none but an exclusive one lets the others go.
+        self.group.setExclusive(not on)
+        button.setChecked(not on)
+        self.group.setExclusive(True)
 
     def _clicked(self, number: int) -> None:
         above = self._top is not None and not self._top.isHidden()

@@ -54,7 +54,10 @@ class ShortcutsDialog(QDialog):
         self.message = QLabel(self)
         self.message.setWordWrap(True)
         self.message.setTextFormat(Qt.TextFormat.PlainText)
+        # Enter, pressed in the search, must not take a key back; nothing here is done by Enter alone.
+        self.default.setAutoDefault(False)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close, self)
+        buttons.button(QDialogButtonBox.StandardButton.Close).setAutoDefault(False)
         row = QHBoxLayout()
         row.addWidget(QLabel(tr("Key:"), self))
         row.addWidget(self.edit, 1)
@@ -98,6 +101,17 @@ class ShortcutsDialog(QDialog):
             if item is not None:
                 content = f"{item.text(0)} {item.text(1)}".lower()
                 item.setHidden(not all(word in content for word in words))
+        self._keep_in_sight()
+
+    def _keep_in_sight(self) -> None:
+        """The key that can be changed is that of a command in sight."""
+        rows = (self.tree.topLevelItem(row) for row in range(self.tree.topLevelItemCount()))
+        found = [item for item in rows if item is not None and not item.isHidden()]
+        for widget in (self.edit, self.default):
+            widget.setEnabled(bool(found))
+        current = self.tree.currentItem()
+        if found and (current is None or current.isHidden()):
+            self.tree.setCurrentItem(found[0])
 
     @property
     def current(self) -> str:

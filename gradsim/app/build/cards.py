@@ -108,7 +108,7 @@ class CardsColumn(QAbstractScrollArea):
         self._scroller = QTimer(self)
         self._scroller.setInterval(30)
         self._scroller.timeout.connect(self._scroll_while_dragging)
-        self._drag_y = 0
+        self._dragged, self._drag_moves = QPoint(), False
         session.document_changed.connect(self._on_change)
         session.recorder_changed.connect(self._on_recorder)
         session.turns.connect(self._pull)
@@ -711,17 +711,21 @@ class CardsColumn(QAbstractScrollArea):
         if not self._takes(event):
             event.ignore()
             return
-        self._drag_y = event.position().toPoint().y()
-        edge = theme.px(28)
-        near = self._drag_y < edge or self._drag_y > self.viewport().height() - edge
+        self._dragged, self._drag_moves = event.position().toPoint(), self._moves(event)
+        y, edge = self._dragged.y(), theme.px(28)
+        near = y < edge or y > self.viewport().height() - edge
         (self._scroller.start if near else self._scroller.stop)()
-        place = self.drop_place(event.position().toPoint())
-        self.faces.drop = None if self._moves(event) and self._inside_selection(place.parent) else place
+        self._show_drop()
         if self.faces.drop is None:
             event.ignore()
         else:
             event.setDropAction(Qt.DropAction.MoveAction if self._moves(event) else Qt.DropAction.CopyAction)
             event.accept()
+
+    def _show_drop(self) -> None:
+        """Marks where what is dragged would go."""
+        place = self.drop_place(self._dragged)
+        self.faces.drop = None if self._drag_moves and self._inside_selection(place.parent) else place
         self.viewport().update()
 
     def _moves(self, event: QDropEvent) -> bool:
@@ -737,10 +741,12 @@ class CardsColumn(QAbstractScrollArea):
 
     def _scroll_while_dragging(self) -> None:
         bar, edge = self.verticalScrollBar(), theme.px(28)
-        if self._drag_y < edge:
+        if self._dragged.y() < edge:
             bar.setValue(bar.value() - theme.px(12))
-        elif self._drag_y > self.viewport().height() - edge:
+        elif self._dragged.y() > self.viewport().height() - edge:
             bar.setValue(bar.value() + theme.px(12))
+        # The mouse stands still, so that nobody else tells what is below it now.
+        self._show_drop()
 
     def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
         self._end_drag()
@@ -769,6 +775,8 @@ class CardsColumn(QAbstractScrollArea):
         else:
             text = verbs.text_of(data)
             verbs.attempt(self.session, lambda now: edits.paste(now, text, place.parent, place.index))
+        # Who is moved stays selected, so that no news of a selection brings it into sight.
+        self.ensure_visible(self.faces.current)
         event.setDropAction(Qt.DropAction.MoveAction if moves else Qt.DropAction.CopyAction)
         event.accept()
         self.setFocus(Qt.FocusReason.OtherFocusReason)

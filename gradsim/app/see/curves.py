@@ -517,14 +517,24 @@ class CurvePlot(TimePlot):
 
 
 class Curves(QWidget):
-    """The curves one below the other; each can be folded away."""
+    """The curves one below the other; each can be folded away.
+
+    Args:
+        session: Whose steps.
+        axis: The steps that are shown.
+        bottom: Whether the steps are named below the last curve; else something beside it has the same axis.
+    """
 
     picture_key = "curves"
 
-    def __init__(self, session: Watched, axis: TimeAxis, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, session: Watched, axis: TimeAxis, *, bottom: bool = False, parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
         self.session, self.axis = session, axis
-        self.plots = {series.key: CurvePlot(session, axis, series) for series in SERIES}
+        self.plots = {
+            series.key: CurvePlot(session, axis, series, bottom=bottom and series is SERIES[-1]) for series in SERIES
+        }
         self.buttons: dict[str, QToolButton] = {}
         self.head = QWidget(self)
         # Whole words where there is room for them; they must not keep the window wide: see _name.

@@ -12,9 +12,9 @@ from typing import Any, Protocol, runtime_checkable
 
 import pyqtgraph as pg
 from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QPoint, QRect, QSaveFile, QSize, Qt
-from PySide6.QtGui import QColor, QGuiApplication, QImage, QImageWriter, QPainter, QRegion
+from PySide6.QtGui import QColor, QGuiApplication, QImage, QImageWriter, QPainter, QPalette, QRegion
 from PySide6.QtSvg import QSvgGenerator
-from PySide6.QtWidgets import QFileDialog, QInputDialog, QMenu, QWidget
+from PySide6.QtWidgets import QFileDialog, QInputDialog, QMenu, QMenuBar, QWidget
 
 from gradsim.app import theme
 from gradsim.i18n import tr
@@ -103,9 +103,22 @@ def svg(widget: QWidget, title: str = "", size: QSize | None = None) -> bytes:
     generator.setTitle(title or widget.accessibleName())
     painter = QPainter(generator)
     paint(widget, painter)
+    _letter_menus(widget, painter)
     painter.end()
     buffer.close()
     return bytes(data.data())
+
+
+def _letter_menus(widget: QWidget, painter: QPainter) -> None:
+    """A menu bar fills what its menus leave free after them, within a clip that SVG does not have: them once more."""
+    for bar in widget.findChildren(QMenuBar):
+        if not bar.isVisibleTo(widget):
+            continue
+        painter.setFont(bar.font())
+        painter.setPen(bar.palette().color(QPalette.ColorRole.WindowText))
+        for action in bar.actions():
+            place = bar.actionGeometry(action).translated(bar.mapTo(widget, QPoint(0, 0)))
+            painter.drawText(place, Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextShowMnemonic, action.text())
 
 
 def table(header: Sequence[str], rows: Iterable[Row]) -> str:
@@ -113,9 +126,12 @@ def table(header: Sequence[str], rows: Iterable[Row]) -> str:
     stream = io.StringIO(newline="")
     writer = csv.writer(stream)
     writer.writerow(header)
-    for row in rows:
-        writer.writerow(["" if isinstance(value, float) and value != value else value for value in row])
+    writer.writerows(map(_fields, rows))
     return stream.getvalue()
+
+
+def _fields(row: Row) -> list[float | int | str]:
+    return ["" if isinstance(value, float) and value != value else value for value in row]
 
 
 def write(path: str | os.PathLike[str], data: bytes) -> None:
@@ -158,7 +174,7 @@ def copy_picture(widget: QWidget) -> None:
 def copy_table(view: Tabular) -> None:
     """Puts the numbers on the clipboard, as a spreadsheet takes them."""
     header, rows = view.export_columns()
-    lines = ["\t".join(header), *("\t".join(map(str, row)) for row in rows)]
+    lines = ["\t".join(header), *("\t".join(map(str, _fields(row))) for row in rows)]
     QGuiApplication.clipboard().setText("\n".join(lines))
 
 

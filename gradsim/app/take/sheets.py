@@ -200,8 +200,9 @@ def _profile(exhibit: Exhibit) -> QWidget:
 
 
 def _plain_curves(exhibit: Exhibit, axis: TimeAxis | None = None) -> Curves:
+    """The curves; with the steps below them where no heatmap above them has the same."""
     session: Any = exhibit
-    made = Curves(session, axis or TimeAxis(session, exhibit))
+    made = Curves(session, axis or TimeAxis(session, exhibit), bottom=axis is None)
     made.log_button.hide()
     look = theme.current()
     for key, button in made.buttons.items():
@@ -284,6 +285,9 @@ class Sheet(QWidget):
 
     Raises:
         ValueError: for a size that no picture can have.
+
+    Attributes:
+        step: The step that it shows.
     """
 
     def __init__(self, exhibit: Exhibit, view: View, width: int, height: int, look: theme.Choice | None = None) -> None:
@@ -296,6 +300,8 @@ class Sheet(QWidget):
             )  # fmt: skip
         super().__init__()
         self.exhibit, self.view, self.look = exhibit, view, look
+        # A run that goes on meanwhile has later steps; its picture has not.
+        self.step = exhibit.step
         self.size_in_pixels = QSize(width, height)
         self.setAttribute(Qt.WidgetAttribute.WA_DontShowOnScreen)
         with theme.worn(look) as used:
@@ -345,7 +351,7 @@ class Sheet(QWidget):
         else:
             text = tr(quantity(self.exhibit.state.quantity).title)
         if self.view.moves:
-            text = tr("{what}, step {step}", what=text, step=words.steps(self.exhibit.step))
+            text = tr("{what}, step {step}", what=text, step=words.steps(self.step))
         self.lead.setText(text)
 
     @property
@@ -357,6 +363,7 @@ class Sheet(QWidget):
         """Takes the answer to the question."""
         asked = self.question
         if asked is not None:
+            self.step = step
             with theme.worn(self.look):
                 asked[1](answer, step)
 
@@ -391,4 +398,5 @@ class Sheet(QWidget):
         """Shows the record as it was behind a step."""
         with theme.worn(self.look):
             self.exhibit.show_until(step)
+            self.step = self.exhibit.step
             self._write()

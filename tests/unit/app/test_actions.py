@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 
 import pytest
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QKeySequence
 from pytestqt.qtbot import QtBot
 
@@ -110,6 +111,31 @@ def test_that_the_dialog_of_shortcuts_finds_by_word_and_by_key(open_window: Open
     assert shown() == ["View: Full screen"]
     dialog.search.setText("f11")
     assert shown() == ["View: Full screen"]
+
+
+def test_that_the_key_that_can_be_changed_is_that_of_a_command_in_sight(open_window: OpenWindow, qtbot: QtBot) -> None:
+    window = open_window(started=False)
+    dialog = ShortcutsDialog(window.actions_, window)
+    qtbot.addWidget(dialog)
+    assert dialog.current == "file.new"
+    dialog.search.setText("slow motion")
+    assert (dialog.current, dialog.edit.keySequence().toString()) == ("run.slow", "S")
+    dialog.search.setText("nothing has such a name")
+    assert not dialog.edit.isEnabled()
+    assert not dialog.default.isEnabled()
+    dialog.search.setText("")
+    assert dialog.edit.isEnabled()
+
+
+def test_that_enter_in_the_search_for_a_command_takes_no_key_back(open_window: OpenWindow, qtbot: QtBot) -> None:
+    window = open_window(started=False)
+    dialog = ShortcutsDialog(window.actions_, window)
+    qtbot.addWidget(dialog)
+    dialog.show()
+    dialog.select("run.slow")
+    dialog.set_current("F8")
+    qtbot.keyClick(dialog.search, Qt.Key.Key_Return)
+    assert [key.toString() for key in window.actions_.keys("run.slow")] == ["F8"]
 
 
 def command(text: str, tooltip: str = "", *, enabled: bool = True, run=lambda: None) -> Command:

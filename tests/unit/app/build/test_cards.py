@@ -506,6 +506,41 @@ def test_that_the_insertion_line_shows_while_dragging_and_goes_afterwards(
     assert column.faces.drop is None
 
 
+def test_that_the_insertion_line_follows_what_scrolls_below_the_mouse(
+    make_session: MakeSession, make_column: MakeColumn
+) -> None:
+    session = make_session(*(Dense(8, "tanh") for _ in range(40)), Dense(1, "sigmoid"))
+    column = make_column(session, height=300)
+    bar = column.verticalScrollBar()
+    bar.setValue(0)
+    place = QPoint(100, column.viewport().height() - 4)
+    actions, button, data = Qt.DropAction.CopyAction, Qt.MouseButton.LeftButton, kind_data("Dropout")
+    QApplication.sendEvent(column.viewport(), QDragEnterEvent(place, actions, data, button, NONE))
+    QApplication.sendEvent(column.viewport(), QDragMoveEvent(place, actions, data, button, NONE))
+    before = column.faces.drop
+    for _ in range(20):
+        column._scroll_while_dragging()
+    assert bar.value() > 0
+    assert column.faces.drop not in (None, before)
+    assert column.faces.drop == column.drop_place(place)
+
+
+def test_that_what_was_dragged_is_in_sight(make_session: MakeSession, make_column: MakeColumn) -> None:
+    session = make_session(Dense(8, "tanh"), Repeat(10, (Dense(8, "tanh"), Dense(8, "tanh"))), Dense(1, "sigmoid"))
+    column = make_column(session, height=370)
+    column.set_upwards(True)
+    first, group, _ = uids(session)
+    column.set_folded(group, False)
+    session.state.select((first,))
+    assert column.verticalScrollBar().value() == 0
+    data = verbs.mime_of(edits.copy(session.experiment, (first,)))
+    lower = column.item_rect(session.experiment.layers[1].children()[0].uid)
+    assert drop(column, data, QPoint(lower.center().x(), lower.top() - 1), origin=column)
+    assert first in [layer.uid for layer in session.experiment.layers[0].children()]
+    assert column.verticalScrollBar().maximum() > 0
+    assert column.viewport().rect().contains(column.item_rect(first))
+
+
 def test_that_an_equal_experiment_with_other_identities_is_taken_over(
     session: Session, column: CardsColumn, qtbot: QtBot
 ) -> None:

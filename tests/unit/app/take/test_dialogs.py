@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from PySide6.QtGui import QGuiApplication, QImage
+from PySide6.QtGui import QGuiApplication, QImage, QPainter
+from PySide6.QtSvg import QSvgRenderer
 from pytestqt.qtbot import QtBot
 
 from gradsim.app.see import picture
@@ -58,6 +59,40 @@ def test_that_the_dialog_gives_numbers_as_csv_and_copies(window: MainWindow, qtb
     assert QGuiApplication.clipboard().image().width() == dialog.choices.wide.value()
     dialog.copy_table()
     assert QGuiApplication.clipboard().text().startswith("layer\t")
+    dialog.close()
+
+
+def test_that_a_picture_says_which_step_it_shows_while_the_run_goes_on(window: MainWindow, qtbot: QtBot) -> None:
+    dialog = window.take_picture("profile")
+    assert isinstance(dialog, PictureDialog)
+    ready(dialog, qtbot)
+    assert dialog.sheet is not None
+    said, numbers = dialog.sheet.lead.text(), dialog.content("csv")
+    assert said.endswith("step 39")
+    window.session.runner.step(20)
+    qtbot.waitUntil(lambda: window.session.status.step == 60, timeout=20_000)
+    dialog.copy()
+    assert (dialog.sheet.lead.text(), dialog.content("csv")) == (said, numbers)
+    dialog.close()
+
+
+def test_that_the_whole_window_has_its_menus_as_svg_too(window: MainWindow, qtbot: QtBot, tmp_path: Path) -> None:
+    dialog = window.take_picture("window")
+    assert isinstance(dialog, PictureDialog)
+    ready(dialog, qtbot)
+    assert dialog.save(tmp_path / "x.svg", "svg")
+    made = QImage(window.size(), QImage.Format.Format_RGB32)
+    painter = QPainter(made)
+    QSvgRenderer(str(tmp_path / "x.svg")).render(painter)
+    painter.end()
+    bar = window.menuBar()
+    inks = [
+        made.copy(bar.actionGeometry(action).translated(bar.pos())).convertToFormat(QImage.Format.Format_Grayscale8)
+        for action in bar.actions()
+    ]
+    for ink in inks:
+        shades = np.asarray(ink.bits()).reshape(ink.height(), ink.bytesPerLine())[:, : ink.width()]
+        assert int(shades.max()) - int(shades.min()) > 100
     dialog.close()
 
 

@@ -62,6 +62,12 @@ def test_that_the_sheet_of_the_heatmap_says_what_it_is_and_names_every_row(exhib
     sheet.deleteLater()
 
 
+def test_that_the_sheet_of_the_curves_names_the_steps(exhibit: Exhibit) -> None:
+    sheet = sheet_of(exhibit, "curves")
+    texts = [element.text or "" for element in ElementTree.fromstring(sheet.svg()).iter(f"{SVG}text")]
+    assert any("steps" in text for text in texts)
+
+
 def test_that_the_cells_have_the_exact_colours_of_their_classes(exhibit: Exhibit, recording: Recording) -> None:
     sheet = sheet_of(exhibit, "heatmap", size=(1600, 900))
     heatmap = sheet.body
