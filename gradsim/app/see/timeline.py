@@ -272,6 +272,8 @@ class Strip(QWidget):
         if stop <= first:
             return
         step = max(int(first), step)
+        # A step that was pointed at before would be read everywhere instead of the one that is gone to.
+        self.session.state.set_hover(None)
         self.session.state.set_cursor(None if step >= stop - 1 else step)
         start, end = self.axis.shown
         if self.session.state.range is not None and not start <= step < end:

@@ -36,6 +36,18 @@ def test_that_a_drag_goes_back_to_the_step_under_the_mouse(qtbot: QtBot, session
     assert line.label.text().endswith("of 999")
 
 
+def test_that_the_step_under_the_mouse_is_read_and_not_where_the_drag_began(
+    qtbot: QtBot, session: FakeSession, line: TimeLine
+) -> None:
+    qtbot.mouseMove(line.strip, at(line, 700))
+    assert session.state.hover is not None
+    qtbot.mousePress(line.strip, Qt.MouseButton.LeftButton, pos=at(line, 700))
+    qtbot.mouseMove(line.strip, at(line, 250))
+    assert session.state.hover is None
+    qtbot.mouseRelease(line.strip, Qt.MouseButton.LeftButton, pos=at(line, 250))
+    assert session.state.cursor == pytest.approx(250, abs=2)
+
+
 def test_that_the_end_of_the_strip_is_live(qtbot: QtBot, session: FakeSession, line: TimeLine) -> None:
     session.state.set_cursor(10)
     qtbot.mouseClick(line.strip, Qt.MouseButton.LeftButton, pos=QPoint(line.strip.width() - 2, 10))
