@@ -302,6 +302,7 @@ class Sheet(QWidget):
         self.exhibit, self.view, self.look = exhibit, view, look
         # A run that goes on meanwhile has later steps; its picture has not.
         self.step = exhibit.step
+        exhibit.state.cursor_changed.connect(self._look)
         self.size_in_pixels = QSize(width, height)
         self.setAttribute(Qt.WidgetAttribute.WA_DontShowOnScreen)
         with theme.worn(look) as used:
@@ -338,6 +339,9 @@ class Sheet(QWidget):
             QCoreApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest)
             self._lay_rows()
         self._write()
+
+    def _look(self) -> None:
+        self.step = self.exhibit.step
 
     def _lay_rows(self) -> None:
         for plot in (self.body, *self.body.findChildren(QWidget)):
