@@ -21,8 +21,10 @@ def stops(widget: QWidget) -> Iterator[QWidget]:
     for item in _items(layout) if layout is not None else ():
         if item.focusPolicy() & Qt.FocusPolicy.TabFocus:
             yield item
-        else:
-            yield from stops(item)
+            if item.focusProxy() is not None:
+                continue
+        # A card is a stop itself, and so is each button on it.
+        yield from stops(item)
 
 
 def _items(layout: QLayout) -> Iterator[QWidget]:

@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 
 from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from gradsim.app import theme
@@ -106,6 +107,26 @@ def test_that_a_cure_below_a_finding_is_one_step_that_undo_takes_back(open_windo
     assert session.document.undo_names == ("ReLU",)
     session.undo()
     assert session.experiment == before
+
+
+def test_that_the_tab_key_goes_from_card_to_card_by_way_of_its_cures(open_window: OpenWindow, qtbot: QtBot) -> None:
+    window = open_window(fading())
+    train(window, qtbot, 300)
+    page = window.diagnosis.findings
+    window.side.show_page(page)
+    card = page.cards["vanishing/0"]
+    qtbot.waitUntil(lambda: bool(card.buttons), timeout=WAIT)
+    window.activateWindow()
+    card.setFocus()
+    qtbot.waitUntil(card.hasFocus)
+    met = []
+    for _ in range(2 + len(card.buttons)):
+        qtbot.keyClick(QApplication.focusWidget(), Qt.Key.Key_Tab)
+        met.append(QApplication.focusWidget())
+    assert met[:-1] == [card.more, *card.buttons]
+    assert met[-1] in (page.trials, *page.cards.values())
+    qtbot.keyClick(QApplication.focusWidget(), Qt.Key.Key_Backtab)
+    assert QApplication.focusWidget() is card.buttons[-1]
 
 
 def test_that_the_tab_tells_how_many_faults_there_are(open_window: OpenWindow, qtbot: QtBot) -> None:
