@@ -17,7 +17,7 @@ from gradsim.engine import store
 
 ROOT = Path(__file__).parents[3]
 SCRIPT = ROOT / "packaging" / "make_kernels.py"
-NAMES = ("products.add", "products.product")
+NAMES = ("products.add", "products.copy")
 
 V2 = dict.fromkeys(store.LEVELS["x86-64-v2"], True)
 V3 = dict.fromkeys(store.LEVELS["x86-64-v3"], True)
