@@ -313,6 +313,7 @@ class CardsColumn(QAbstractScrollArea):
 
     def _on_theme(self) -> None:
         self.editor.close()
+        self.setMinimumWidth(theme.px(200))
         self._arrange()
 
     def _on_selection(self, uids: tuple[str, ...]) -> None:

@@ -63,10 +63,14 @@ class Palette(QWidget):
         self.search.installEventFilter(self)
         self.list.itemActivated.connect(self._add)
         self.list.currentRowChanged.connect(self._describe)
-        theme.changed.connect(self._fill)
-        self._fill()
+        theme.changed.connect(self._dress)
+        self._dress()
         self.setFocusProxy(self.search)
+
+    def _dress(self) -> None:
         self.setMinimumWidth(theme.px(120))
+        self.list.setIconSize(QSize(theme.px(16), theme.px(16)))
+        self._fill()
 
     def _fill(self, *_: object) -> None:
         text = self.search.text()
@@ -135,7 +139,6 @@ class LayerList(QListWidget):
         self.setAccessibleName(tr("Layers"))
         self.setDragEnabled(True)
         self.setDragDropMode(QAbstractItemView.DragDropMode.DragOnly)
-        self.setIconSize(QSize(theme.px(16), theme.px(16)))
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.setSpacing(1)

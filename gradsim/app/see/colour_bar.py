@@ -159,7 +159,6 @@ class Bar(QWidget):
         self._pixels: Any = None
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setMouseTracking(True)
-        self.setMinimumWidth(theme.px(160))
         self.setAccessibleName(tr("Colour scale"))
         state = session.state
         state.quantity_changed.connect(lambda _: self._renew())
@@ -180,6 +179,7 @@ class Bar(QWidget):
 
     def _renew(self) -> None:
         self._image = None
+        self.setMinimumWidth(theme.px(160))
         self.setToolTip(
             tr(
                 "{meaning} The scale is fixed: it never adapts to the data. "

@@ -261,6 +261,20 @@ def test_that_ctrl_and_wheel_zoom_everything(open_window: OpenWindow) -> None:
     assert theme.zoom() > before
 
 
+def test_that_a_window_that_opened_enlarged_fits_again_at_its_normal_size(
+    open_window: OpenWindow, qtbot: QtBot
+) -> None:
+    theme.set_zoom(150)
+    window = open_window(started=False)
+    theme.set_zoom(100)
+    left = window.left
+    window.across.setSizes([left.minimumWidth(), window.width(), theme.px(300)])
+    qtbot.waitUntil(lambda: left.width() == left.minimumWidth(), timeout=20_000)
+    for part in (left.cards, left.palette_):
+        assert left.rect().contains(part.geometry().translated(part.parentWidget().mapTo(left, QPoint(0, 0))))
+    assert left.palette_.list.iconSize().width() == theme.px(16)
+
+
 def test_that_a_dropped_file_is_opened(open_window: OpenWindow, tmp_path: Path, qtbot: QtBot) -> None:
     window = open_window()
     path = tmp_path / "dropped.gradsim"
