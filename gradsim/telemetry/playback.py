@@ -1,9 +1,12 @@
-"""A recording shown again: read like the recorder of a run that has come as far as somebody chooses."""
+"""A record as far as somebody chooses: a recording shown again, or a recorder whose run goes on meanwhile.
+
+Both are read like a recorder.
+"""
 
 from __future__ import annotations
 
 from gradsim.telemetry.columns import Columns
-from gradsim.telemetry.recorder import News, Position
+from gradsim.telemetry.recorder import News, Position, Recorder
 from gradsim.telemetry.recording import FirstNonfinite, Layer, Recording, Validation
 
 
@@ -50,9 +53,7 @@ class Playback:
     @property
     def validation(self) -> Validation:
         """The validations until now."""
-        found = self.recording.validation
-        known = found.step < self.stop
-        return Validation(found.step[known], found.val_loss[known], found.val_accuracy[known])
+        return _before(self.recording.validation, self.stop)
 
     def since(self, position: Position | None = None) -> News:
         """As :meth:`gradsim.telemetry.recorder.Recorder.since`."""
@@ -78,3 +79,55 @@ class Playback:
             raise IndexError(f"step: allowed {self.first_step} to {self.stop - 1}; received {step}")
         begin = int(self.recording.steps[self.recording.row_of(step)])
         return self.recording.slice(begin, begin + 1)
+
+
+class Moment:
+    """What a recorder held at a moment; no copy, since what was recorded stays.
+
+    Args:
+        recorder: Holds one row at least; its run may go on, not back.
+
+    Attributes:
+        stop: The step after the last one that it held.
+    """
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.recorder, self.stop = recorder, recorder.stop
+        self.first_step, self.every, self.layers = recorder.first_step, recorder.every, recorder.layers
+
+    @property
+    def first_nonfinite(self) -> FirstNonfinite | None:
+        """Where a number first was not finite until then."""
+        found = self.recorder.first_nonfinite
+        return found if found is not None and found.step < self.stop else None
+
+    @property
+    def validation(self) -> Validation:
+        """The validations until then."""
+        return _before(self.recorder.validation, self.stop)
+
+    def since(self, position: Position | None = None) -> News:
+        """As :meth:`gradsim.telemetry.recorder.Recorder.since`."""
+        return News(self.first_step if position is None else self.stop, self.stop, Position(self.stop, 0))
+
+    def columns(
+        self,
+        key: str,
+        start: int | None = None,
+        stop: int | None = None,
+        width: int = 2**62,
+        stride: int | None = None,
+    ) -> Columns:
+        """As :meth:`gradsim.telemetry.recorder.Recorder.columns`."""
+        return self.recorder.columns(key, start, stop, width, stride, until=self.stop)
+
+    def at(self, step: int) -> Recording:
+        """The row that stands for ``step``. Raises IndexError for a step that was not there."""
+        if step >= self.stop:
+            raise IndexError(f"step: allowed {self.first_step} to {self.stop - 1}; received {step}")
+        return self.recorder.at(step)
+
+
+def _before(found: Validation, stop: int) -> Validation:
+    known = found.step < stop
+    return Validation(found.step[known], found.val_loss[known], found.val_accuracy[known])

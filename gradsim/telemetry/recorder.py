@@ -636,13 +636,15 @@ class Recorder:
         stop: int | None = None,
         width: int = 2**62,
         stride: int | None = None,
+        until: int | None = None,
     ) -> Columns:
         """Largest and smallest value of ``key`` in at most ``width`` columns over the steps [start, stop).
 
         The columns are those of :func:`gradsim.telemetry.columns.grid`: they begin at whole multiples of
         their stride, so a view that keeps its stride asks for ``columns(key, news.start, news.stop,
         stride=view.stride)`` and replaces only the columns from ``result.start`` on. Of a count, values are
-        those of a step, or the sum of a block. Steps that a view had pooled in full and that have since
+        those of a step, or the sum of a block. ``until`` leaves out that step and later ones, as if the run had
+        come no further. Steps that a view had pooled in full and that have since
         become coarse need not be read again.
 
         Raises KeyError for an unknown quantity, ValueError as ``grid`` does.
@@ -672,13 +674,14 @@ class Recorder:
             return scaled(blocks.maximum[column]), scaled(blocks.minimum[column])
 
         def read(state: _State, floor: int) -> tuple[Columns, int]:
-            end = origin + every * state.head if stop is None else stop
+            head = state.head if until is None else min(state.head, (until - origin) // every)
+            end = origin + every * head if stop is None else stop
             first, used, n = grid(
                 origin if start is None else start, end, width, origin=origin, every=every, stride=stride
             )
             pool = Pool(first, used, n, 1 if flat else len(self.layers))
             a = (first - origin) // every
-            b = min(state.head, a + n * used // every)
+            b = min(head, a + n * used // every)
             for pair in _past_parts(state, a, b):
                 blocks = pair.steps if flat else pair.layers
                 high, low = extremes(blocks)

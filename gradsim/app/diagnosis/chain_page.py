@@ -95,6 +95,8 @@ class ChainPicture(QWidget):
     def _resize(self) -> None:
         count = 0 if self.chain is None else len(self.chain.links)
         self.setFixedHeight(round(max(1.0, self.head() + count * self.each() + theme.px(6))))
+        # Rather scrolled than cut off.
+        self.setMinimumWidth(math.ceil(columns(0).product.right()))
         self.update()
 
     def each(self) -> float:
@@ -311,7 +313,6 @@ class ChainPage(QWidget):
         self.picture = ChainPicture(session)
         self.scroll_area = QScrollArea(self)
         self.scroll_area.setWidgetResizable(True)
-        self.scroll_area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.scroll_area.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.scroll_area.setAccessibleName(tr("Factors"))
         self.scroll_area.setWidget(self.picture)

@@ -300,17 +300,15 @@ class Matrix(QWidget):
         look_, painter, area = theme.current(), QPainter(self), self.area()
         painter.setFont(theme.font("small", bold=True))
         painter.setPen(QColor(look_.text))
-        size = " × ".join(map(str, self._shape))
+        size = shape = " × ".join(map(str, self._shape))
         if self._sizes is not None and self._sizes.size:
             with np.errstate(all="ignore"):
                 largest = float(np.fmax.reduce(self._sizes, axis=None))
             note = tr("largest {value}", value=words.number(largest)) if largest else tr("exactly 0 everywhere")
             size += f"   {note}"
-        painter.drawText(
-            QRectF(0, 0, self.width(), area.top()),
-            Qt.AlignmentFlag.AlignLeft,
-            f"{tr('gradient matrix')}   {size}" if size else "",
-        )
+        heads = [f"{tr('gradient matrix')}   {size}", f"dW   {size}", size, shape] if size else [""]
+        fits = (head for head in heads if QFontMetricsF(painter.font()).horizontalAdvance(head) <= self.width())
+        painter.drawText(QRectF(0, 0, self.width(), area.top()), Qt.AlignmentFlag.AlignLeft, next(fits, heads[-1]))
         painter.fillRect(area, QColor(look_.plot))
         if self._image is not None:
             draw_part(painter, area, self._image, QRectF(self._image.rect()))

@@ -162,6 +162,10 @@ class PictureDialog(QDialog):
         self._timer.setSingleShot(True)
         self._timer.setInterval(PREVIEW_MS)
         self._timer.timeout.connect(self._renew)
+        self._fit = QTimer(self)
+        self._fit.setSingleShot(True)
+        self._fit.setInterval(PREVIEW_MS)
+        self._fit.timeout.connect(self._show_again)
         views = [(view.key, tr(view.title)) for view in VIEWS.values()]
         self.choices = _Choices((*views, (WINDOW, tr("The whole window"))), self._changed, form)
         self.choices.own = window.size()
@@ -265,7 +269,12 @@ class PictureDialog(QDialog):
 
     def resizeEvent(self, event: Any) -> None:
         super().resizeEvent(event)
-        self._changed()
+        # The picture stays, and its step: the dialog also grows when it has something to say.
+        (self._changed if self.sheet is None else self._fit.start)()
+
+    def _show_again(self) -> None:
+        if self.sheet is not None and not self._timer.isActive():
+            self._show(self.sheet.image())
 
     def _drop(self) -> None:
         if self.sheet is not None:

@@ -15,7 +15,7 @@ from gradsim.app.player import Watched
 from gradsim.app.session import Session
 from gradsim.engine.trainer import Trainer
 from gradsim.model.experiment import Experiment
-from gradsim.telemetry.playback import Playback
+from gradsim.telemetry.playback import Moment, Playback
 from gradsim.telemetry.recorder import Recorder
 from gradsim.telemetry.recording import Recording
 
@@ -44,7 +44,7 @@ class Exhibit(Watched):
     def __init__(
         self,
         experiment: Experiment,
-        recorder: Recorder | Playback,
+        recorder: Recorder | Playback | Moment,
         *,
         ask: Ask | None = None,
         upwards: bool = True,
@@ -80,7 +80,7 @@ class Exhibit(Watched):
         def ask(question: Question, answer: Callable[[Any], object], step: int | None) -> None:
             session.ask(object(), question, answer, step)
 
-        shown = recorder if recording is None else Playback(recording)
+        shown = Moment(recorder) if recording is None else Playback(recording)
         made = cls(session.experiment, shown, ask=ask, upwards=upwards, uids=session.row_uids)
         state, theirs = made.state, session.state
         state.set_quantity(theirs.quantity)

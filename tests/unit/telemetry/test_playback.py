@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gradsim.telemetry import Layer, Recorder, Recording
-from gradsim.telemetry.playback import Playback
+from gradsim.telemetry.playback import Moment, Playback
 from gradsim.telemetry.quantities import LAYER_COLUMNS, STEP_COLUMNS
 
 
@@ -68,3 +68,34 @@ def test_that_one_step_is_had_and_a_later_one_is_not() -> None:
 def test_that_a_recording_without_a_step_is_refused() -> None:
     with pytest.raises(ValueError, match="one step or more"):
         Playback(recorded(100).slice(50, 50))
+
+
+def test_that_a_moment_stays_while_the_run_goes_on() -> None:
+    recorder = Recorder([Layer("a", units=4, weight_size=4)], 4_000_000)
+    rng = np.random.default_rng(3)
+
+    def go_on(steps: int, *, broken: bool = False) -> None:
+        layers = rng.random((steps, 1, len(LAYER_COLUMNS)))
+        for number, key in enumerate(LAYER_COLUMNS):
+            if key.endswith(("_nan", "_inf")):
+                layers[..., number] = broken
+        recorder.append(layers, np.ones((steps, len(STEP_COLUMNS))))
+        recorder.append_validation(recorder.stop - 1, 1.0)
+
+    go_on(100)
+    then, moment = recorder.recording(), Moment(recorder)
+    go_on(70, broken=True)
+    assert (moment.stop, recorder.stop) == (100, 170)
+    for stride in (1, 8):
+        found = moment.columns("delta_rms", 0, 200, stride=stride)
+        np.testing.assert_array_equal(found.maximum, then.columns("delta_rms", 0, 200, stride=stride).maximum)
+    news = moment.since()
+    assert (news.start, news.stop) == (0, 100)
+    again = moment.since(news.position)
+    assert (again.start, again.stop) == (100, 100)
+    assert moment.validation.step.tolist() == [99]
+    assert recorder.first_nonfinite is not None
+    assert moment.first_nonfinite == then.first_nonfinite
+    assert moment.at(99)["delta_rms"][0, 0] == then["delta_rms"][99, 0]
+    with pytest.raises(IndexError, match="allowed 0 to 99"):
+        moment.at(100)

@@ -4,6 +4,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from gradsim.app import theme
+from gradsim.app.diagnosis.chain_page import columns
 from gradsim.app.window import MainWindow
 from tests.unit.app.diagnosis.stacks import WAIT, OpenWindow, fading, train
 
@@ -43,6 +44,12 @@ def test_that_it_can_be_looked_at_as_it_was_at_an_earlier_step(window: MainWindo
     page = window.diagnosis.chain
     window.session.state.set_cursor(10)
     qtbot.waitUntil(lambda: page.summary.text().endswith("Step 10."), timeout=WAIT)
+
+
+def test_that_no_number_is_cut_off_where_the_page_is_narrow(window: MainWindow) -> None:
+    theme.set_zoom(150)
+    picture = window.diagnosis.chain.picture
+    assert columns(picture.minimumWidth()).product.right() <= picture.minimumWidth()
 
 
 def test_that_each_factor_is_a_line_with_a_sentence(window: MainWindow) -> None:

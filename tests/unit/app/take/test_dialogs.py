@@ -14,6 +14,7 @@ from PySide6.QtGui import QGuiApplication, QImage, QPainter
 from PySide6.QtSvg import QSvgRenderer
 from pytestqt.qtbot import QtBot
 
+from gradsim.app import theme
 from gradsim.app.see import picture
 from gradsim.app.take.dialogs import FilmDialog, PictureDialog
 from gradsim.app.take.sheets import VIEWS
@@ -62,8 +63,14 @@ def test_that_the_dialog_gives_numbers_as_csv_and_copies(window: MainWindow, qtb
     dialog.close()
 
 
-def test_that_a_picture_says_which_step_it_shows_while_the_run_goes_on(window: MainWindow, qtbot: QtBot) -> None:
-    dialog = window.take_picture("profile")
+@pytest.mark.parametrize("key", ["profile", "heatmap"])
+def test_that_a_picture_says_which_step_it_shows_while_the_run_goes_on(
+    window: MainWindow, qtbot: QtBot, key: str
+) -> None:
+    # In another theme than the picture's: whenever that is painted, its views read again what they show.
+    theme.set_choice("dark")
+    theme.set_zoom(150)
+    dialog = window.take_picture(key)
     assert isinstance(dialog, PictureDialog)
     ready(dialog, qtbot)
     assert dialog.sheet is not None
