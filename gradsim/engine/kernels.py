@@ -84,12 +84,11 @@ def warm_up(progress: Callable[[int, int], object] | None = None, dtypes: tuple[
         How many had to be compiled.
     """
     before = len(operations.compiled)
-    todo = [job for dtype in dtypes for job in jobs(dtype)]
+    mine, others = _shares(dtypes)
     helper = _helper(dtypes) if not is_warm(dtypes) else None
-    # The helper goes through the odd ones first, this process through the even ones; what the other one has done by
-    # then is only loaded.
+    todo = [*mine, *reversed(others)]
     try:
-        for number, job in enumerate(todo[::2] + todo[1::2]):
+        for number, job in enumerate(todo):
             job()
             if progress is not None:
                 progress(number + 1, len(todo))
@@ -117,9 +116,16 @@ def _helper(dtypes: tuple[str, ...]) -> subprocess.Popen[bytes] | None:
 
 
 def _help(dtypes: tuple[str, ...]) -> None:
-    todo = [job for dtype in dtypes for job in jobs(dtype)]
-    for job in todo[1::2]:
+    others, mine = _shares(dtypes)
+    for job in [*mine, *reversed(others)]:
         job()
+
+
+def _shares(dtypes: tuple[str, ...]) -> tuple[list[Job], list[Job]]:
+    """The work of two processes. Whoever is through goes on with the other's share from its end, so that they meet:
+    what the other one has done by then is only loaded."""
+    todo = [job for dtype in dtypes for job in jobs(dtype)]
+    return todo[::2], todo[1::2]
 
 
 if __name__ == "__main__":
