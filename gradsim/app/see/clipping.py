@@ -9,7 +9,7 @@ import pyqtgraph as pg
 from numpy.typing import NDArray
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPolygonF, QTransform
-from PySide6.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from gradsim.app import theme
 from gradsim.app.see import words
@@ -207,45 +207,26 @@ class ClippingPlot(Plot):
             item.update()
 
 
-_WRAPPED = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop | Qt.TextFlag.TextWordWrap
-
-
 class _Legend(QWidget):
     """What the three marks are."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setAccessibleName(tr("Circle: raw gradient; square: after clipping; diamond: applied"))
+        self.setToolTip("\n".join(tr(_LEGEND[name]) for name, _ in KEYS))
         theme.changed.connect(self.update)
 
-        policy = QSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
-        policy.setHeightForWidth(True)
-        self.setSizePolicy(policy)
-
     def sizeHint(self) -> QSize:
-        return QSize(theme.px(200), self.heightForWidth(theme.px(200)))
-
-    def heightForWidth(self, width: int) -> int:
-        return round(sum(height for _, height in self.lines(width)) + theme.px(4))
-
-    def lines(self, width: float) -> list[tuple[str, float]]:
-        """The words of each mark, and the height that they need in a legend of this width."""
-        metrics, room = QFontMetricsF(theme.font("small")), max(1.0, width - self._before())
-        texts = [tr(_LEGEND[name]) for name, _ in KEYS]
-        return [(text, metrics.boundingRect(QRectF(0, 0, room, 1e4), _WRAPPED, text).height()) for text in texts]
-
-    @staticmethod
-    def _before() -> float:
-        return theme.px(10) + 3 * theme.px(5)
+        return QSize(theme.px(200), round(QFontMetricsF(theme.font("small")).height() * 3 + theme.px(4)))
 
     def paintEvent(self, event: Any) -> None:
         painter, look = QPainter(self), theme.current()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
         painter.setFont(theme.font("small"))
-        line = QFontMetricsF(painter.font()).height()
-        radius, top = theme.px(5), 0.0
-        for (name, _), (text, height) in zip(KEYS, self.lines(self.width()), strict=True):
-            x, y = theme.px(10) + radius, top + line / 2
+        metrics = QFontMetricsF(painter.font())
+        radius = theme.px(5)
+        for number, (name, _) in enumerate(KEYS):
+            x, y = theme.px(10) + radius, metrics.height() * (number + 0.5)
             painter.setPen(pen(look.text, 0.8))
             painter.setBrush(look.curve(name))
             if name == "raw":
@@ -256,8 +237,10 @@ class _Legend(QWidget):
                 corners = [(0, -radius), (radius, 0), (0, radius), (-radius, 0)]
                 painter.drawPolygon(QPolygonF([QPointF(x + a, y + b) for a, b in corners]))
             painter.setPen(QColor(look.text))
-            painter.drawText(QRectF(self._before(), top, self.width() - self._before(), height), _WRAPPED, text)
-            top += height
+            left = x + 2 * radius
+            rect = QRectF(left, y - metrics.height() / 2, self.width() - left, metrics.height())
+            said = metrics.elidedText(tr(_LEGEND[name]), Qt.TextElideMode.ElideRight, rect.width())
+            painter.drawText(rect, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, said)
 
 
 class Clipping(QWidget):
