@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import ctypes
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gradsim.engine.layout import Summarise, Take
-from gradsim.engine.operations import operation
+from gradsim.engine.operations import function
 from gradsim.telemetry.blocks import Blocks
 from gradsim.telemetry.intake import Intake, Places
 
 Floats = NDArray[np.float64]
-
-_PROTOTYPE = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 5)
 
 
 class CompiledIntake(Intake):
     """The same numbers in the same order as with NumPy, in one pass over the rows. For one recorder."""
 
     def __init__(self) -> None:
-        self._take = _PROTOTYPE(operation("intake.take"))
-        self._summarise = _PROTOTYPE(operation("intake.summarise"))
+        self._take = function("intake.take")
+        self._summarise = function("intake.summarise")
         self._room = np.empty(0)
 
     def take(self, rows: Floats, ring: Floats, places: Places) -> bool:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
 import functools
 from typing import Any
 
 import numpy as np
 
-from gradsim.engine.operations import operation
+from gradsim.engine.operations import function
 
 Program = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -19,8 +18,7 @@ def prepare() -> Any:
 
     A foreign call without the GIL: this is where training leaves the other threads alone.
     """
-    prototype = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 5)
-    return prototype(operation("loop.run"))
+    return function("loop.run")
 
 
 def run(

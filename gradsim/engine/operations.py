@@ -5,6 +5,7 @@ Only the second case imports numba, so that a process that finds everything comp
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 from typing import Any
 
@@ -28,6 +29,11 @@ def operation(name: str, *arguments: Any) -> int:
     if key not in _addresses:
         _addresses[key] = store.load(key) or _compile(key, name, arguments)
     return _addresses[key]
+
+
+def function(name: str) -> Any:
+    """An operation as a foreign function of five addresses; a call of it goes without the GIL."""
+    return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 5)(operation(name))
 
 
 def _compile(key: str, name: str, arguments: tuple[Any, ...]) -> int:

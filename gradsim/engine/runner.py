@@ -666,7 +666,8 @@ class Runner:
             except FaultsError as error:
                 why = error
         for trainer in trainers:
-            trainer.prepare_inference()
+            if trainer.dataset.x_val is not None:
+                trainer.prepare_inference()
         self._snapshot_due = time.perf_counter() + 0.05
         self._state = "playing" if play else "paused"
         self._restart_clock()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import threading
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ import numpy as np
 
 from gradsim.engine.layout import INNER, INT_ARGUMENTS, STRIP, TEAM, Board
 from gradsim.engine.memory import ALIGNMENT
-from gradsim.engine.operations import operation
+from gradsim.engine.operations import function
 
 
 def cores() -> int:
@@ -35,7 +34,6 @@ class Team:
     def __init__(self, threads: int) -> None:
         self.threads = threads
         self._board = np.zeros(Board.SIZE, np.int64)
-        prototype = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 5)
         self._room = np.zeros((threads - 1, INNER * STRIP + ALIGNMENT), np.uint8)
         self._copies = np.zeros((threads - 1, INT_ARGUMENTS), np.int64)
         self._arguments = [
@@ -44,7 +42,7 @@ class Team:
             )
             for room, copy in zip(self._room, self._copies, strict=True)
         ]
-        self._help = prototype(operation("sharing.help_out"))
+        self._help = function("sharing.help_out")
 
     @contextlib.contextmanager
     def gathered(self, context: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Iterator[None]:

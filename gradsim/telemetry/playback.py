@@ -7,19 +7,42 @@ from __future__ import annotations
 
 from gradsim.telemetry.columns import Columns
 from gradsim.telemetry.recorder import News, Position, Recorder
-from gradsim.telemetry.recording import FirstNonfinite, Layer, Recording, Validation
+from gradsim.telemetry.recording import FirstNonfinite, Recording, Validation
 
 
-class Playback:
-    """What pictures read of a recorder, over a finished recording.
-
-    Args:
-        recording: What is shown; at least one row.
+class _Shown:
+    """The part before :attr:`stop` of what something holds that records or is recorded.
 
     Attributes:
         first_step: The first recorded step.
         every: Steps from one row to the next.
         layers: The layer table.
+        stop: The step after the last one that is shown.
+    """
+
+    def __init__(self, whole: Recorder | Recording, first_step: int) -> None:
+        self._whole, self.first_step, self.stop = whole, first_step, whole.stop
+        self.every, self.layers = whole.every, whole.layers
+
+    @property
+    def first_nonfinite(self) -> FirstNonfinite | None:
+        """Where a number first was not finite, if that is shown."""
+        found = self._whole.first_nonfinite
+        return found if found is not None and found.step < self.stop else None
+
+    @property
+    def validation(self) -> Validation:
+        """The validations until then."""
+        found = self._whole.validation
+        known = found.step < self.stop
+        return Validation(found.step[known], found.val_loss[known], found.val_accuracy[known])
+
+
+class Playback(_Shown):
+    """What pictures read of a recorder, over a finished recording.
+
+    Args:
+        recording: What is shown; at least one row.
 
     Raises:
         ValueError: for a recording without rows.
@@ -28,11 +51,8 @@ class Playback:
     def __init__(self, recording: Recording) -> None:
         if not len(recording):
             raise ValueError("recording: allowed is one step or more; received none")
+        super().__init__(recording, recording.start)
         self.recording = recording
-        self.first_step, self.every = recording.start, recording.every
-        self.layers: tuple[Layer, ...] = recording.layers
-        self.stop = recording.stop
-        """The step after the last one that is shown; see :meth:`show_until`."""
         self._shown = recording
         self._generation = 0
 
@@ -43,17 +63,6 @@ class Playback:
             self._generation += 1
         self._shown = self.recording.slice(stop=stop)
         self.stop = stop
-
-    @property
-    def first_nonfinite(self) -> FirstNonfinite | None:
-        """Where a number first was not finite, as soon as it is shown."""
-        found = self.recording.first_nonfinite
-        return found if found is not None and found.step < self.stop else None
-
-    @property
-    def validation(self) -> Validation:
-        """The validations until now."""
-        return _before(self.recording.validation, self.stop)
 
     def since(self, position: Position | None = None) -> News:
         """As :meth:`gradsim.telemetry.recorder.Recorder.since`."""
@@ -81,30 +90,16 @@ class Playback:
         return self.recording.slice(begin, begin + 1)
 
 
-class Moment:
+class Moment(_Shown):
     """What a recorder held at a moment; no copy, since what was recorded stays.
 
     Args:
         recorder: Holds one row at least; its run may go on, not back.
-
-    Attributes:
-        stop: The step after the last one that it held.
     """
 
     def __init__(self, recorder: Recorder) -> None:
-        self.recorder, self.stop = recorder, recorder.stop
-        self.first_step, self.every, self.layers = recorder.first_step, recorder.every, recorder.layers
-
-    @property
-    def first_nonfinite(self) -> FirstNonfinite | None:
-        """Where a number first was not finite until then."""
-        found = self.recorder.first_nonfinite
-        return found if found is not None and found.step < self.stop else None
-
-    @property
-    def validation(self) -> Validation:
-        """The validations until then."""
-        return _before(self.recorder.validation, self.stop)
+        super().__init__(recorder, recorder.first_step)
+        self.recorder = recorder
 
     def since(self, position: Position | None = None) -> News:
         """As :meth:`gradsim.telemetry.recorder.Recorder.since`."""
@@ -126,8 +121,3 @@ class Moment:
         if step >= self.stop:
             raise IndexError(f"step: allowed {self.first_step} to {self.stop - 1}; received {step}")
         return self.recorder.at(step)
-
-
-def _before(found: Validation, stop: int) -> Validation:
-    known = found.step < stop
-    return Validation(found.step[known], found.val_loss[known], found.val_accuracy[known])

@@ -285,9 +285,6 @@ class Sheet(QWidget):
 
     Raises:
         ValueError: for a size that no picture can have.
-
-    Attributes:
-        step: The step that it shows.
     """
 
     def __init__(self, exhibit: Exhibit, view: View, width: int, height: int, look: theme.Choice | None = None) -> None:
@@ -300,9 +297,6 @@ class Sheet(QWidget):
             )  # fmt: skip
         super().__init__()
         self.exhibit, self.view, self.look = exhibit, view, look
-        # A run that goes on meanwhile has later steps; its picture has not.
-        self.step = exhibit.step
-        exhibit.state.cursor_changed.connect(self._look)
         self.size_in_pixels = QSize(width, height)
         self.setAttribute(Qt.WidgetAttribute.WA_DontShowOnScreen)
         with theme.worn(look) as used:
@@ -340,9 +334,6 @@ class Sheet(QWidget):
             self._lay_rows()
         self._write()
 
-    def _look(self) -> None:
-        self.step = self.exhibit.step
-
     def _lay_rows(self) -> None:
         for plot in (self.body, *self.body.findChildren(QWidget)):
             if isinstance(plot, Heatmap) or (isinstance(plot, Profile) and plot.like is plot.space):
@@ -355,7 +346,7 @@ class Sheet(QWidget):
         else:
             text = tr(quantity(self.exhibit.state.quantity).title)
         if self.view.moves:
-            text = tr("{what}, step {step}", what=text, step=words.steps(self.step))
+            text = tr("{what}, step {step}", what=text, step=words.steps(self.exhibit.step))
         self.lead.setText(text)
 
     @property
@@ -367,7 +358,6 @@ class Sheet(QWidget):
         """Takes the answer to the question."""
         asked = self.question
         if asked is not None:
-            self.step = step
             with theme.worn(self.look):
                 asked[1](answer, step)
 
@@ -402,5 +392,4 @@ class Sheet(QWidget):
         """Shows the record as it was behind a step."""
         with theme.worn(self.look):
             self.exhibit.show_until(step)
-            self.step = self.exhibit.step
             self._write()
