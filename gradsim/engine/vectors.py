@@ -26,11 +26,62 @@ SHORT = 32
 
 
 @once
+def wide() -> bool:
+    """Whether the processor that is compiled for has AVX-512."""
+    name = processor()
+    if name == llvm.get_host_cpu_name():
+        return bool(llvm.get_host_cpu_features().get("avx512f", False))
+    return "v4" in name
+
+
+@once
 def tile() -> tuple[int, int]:
     """Rows and vectors of the register tile that fits the processor."""
-    name = processor()
-    wide = llvm.get_host_cpu_features().get("avx512f", False) if name == llvm.get_host_cpu_name() else "v4" in name
-    return (8, 2) if wide else (4, 1)
+    return (8, 2) if wide() else (4, 1)
+
+
+class Lanes:
+    """Reads and writes vectors at addresses (int64): all of their entries, or only the first ones."""
+
+    def __init__(self, builder: Any, vector: Any, itemsize: int, entries: Any = None) -> None:
+        self._builder, self._vector, self._itemsize = builder, vector, itemsize
+        self._mask = None
+        if entries is not None:
+            word = ir.IntType(64)
+            numbers = ir.Constant(ir.VectorType(word, vector.count), [ir.Constant(word, n) for n in range(vector.count)])
+            self._mask = builder.icmp_signed("<", numbers, splat(builder, entries, vector.count))
+
+    def load(self, address: Any) -> Any:
+        """A vector; entries that do not exist are 0."""
+        pointer = self._builder.inttoptr(address, self._vector.as_pointer())
+        if self._mask is None:
+            return self._builder.load(pointer, align=self._itemsize)
+        zero = ir.Constant(self._vector, [ir.Constant(self._vector.element, 0.0)] * self._vector.count)
+        return self._masked("load", self._vector, pointer, self._align(), self._mask, zero)
+
+    def store(self, value: Any, address: Any) -> None:
+        """Writes a vector, but not over what does not belong to it."""
+        pointer = self._builder.inttoptr(address, self._vector.as_pointer())
+        if self._mask is None:
+            self._builder.store(value, pointer, align=self._itemsize)
+        else:
+            self._masked("store", ir.VoidType(), value, pointer, self._align(), self._mask)
+
+    def _align(self) -> Any:
+        return ir.Constant(ir.IntType(32), self._itemsize)
+
+    def _masked(self, name: str, result: Any, *arguments: Any) -> Any:
+        kind = ir.FunctionType(result, [argument.type for argument in arguments])
+        full = f"llvm.masked.{name}.v{self._vector.count}f{8 * self._itemsize}.p0"
+        return self._builder.call(cgutils.get_or_insert_function(self._builder.module, kind, full), arguments)
+
+
+def splat(builder: Any, value: Any, lanes: int) -> Any:
+    """A vector of one value."""
+    undefined = ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined)
+    first = builder.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0))
+    order = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [ir.Constant(ir.IntType(32), 0)] * lanes)
+    return builder.shuffle_vector(first, undefined, order)
 
 
 def _prefetch(builder: Any, address: Any, *, writes: bool = False) -> None:
@@ -59,40 +110,8 @@ def kernel(dtype: str, rows: int, vectors: int, masked: bool) -> Any:
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         a, a_row, a_inner, b, b_inner, c, c_row, inner, columns, onto = arguments
-        module = builder.module
-
-        def splat(builder: Any, value: Any, kind: Any) -> Any:
-            shape = ir.VectorType(kind, lanes)
-            first = builder.insert_element(ir.Constant(shape, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
-            order = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [ir.Constant(ir.IntType(32), 0)] * lanes)
-            return builder.shuffle_vector(first, ir.Constant(shape, ir.Undefined), order)
-
-        mask_type = ir.VectorType(ir.IntType(1), lanes)
-        mask = None
-        if masked:
-            numbers = ir.Constant(ir.VectorType(word, lanes), [ir.Constant(word, n) for n in range(lanes)])
-            mask = builder.icmp_signed("<", numbers, splat(builder, columns, word))
-
-        def load(address: Any) -> Any:
-            pointer = builder.inttoptr(address, vector.as_pointer())
-            if mask is None:
-                return builder.load(pointer, align=itemsize)
-            name = f"llvm.masked.load.v{lanes}f{8 * itemsize}.p0"
-            kind = ir.FunctionType(vector, [vector.as_pointer(), ir.IntType(32), mask_type, vector])
-            function = cgutils.get_or_insert_function(module, kind, name)
-            zero = ir.Constant(vector, [ir.Constant(scalar, 0.0)] * lanes)
-            return builder.call(function, [pointer, ir.Constant(ir.IntType(32), itemsize), mask, zero])
-
-        def store(value: Any, address: Any) -> None:
-            pointer = builder.inttoptr(address, vector.as_pointer())
-            if mask is None:
-                builder.store(value, pointer, align=itemsize)
-                return
-            name = f"llvm.masked.store.v{lanes}f{8 * itemsize}.p0"
-            kind = ir.FunctionType(ir.VoidType(), [vector, vector.as_pointer(), ir.IntType(32), mask_type])
-            function = cgutils.get_or_insert_function(module, kind, name)
-            builder.call(function, [value, pointer, ir.Constant(ir.IntType(32), itemsize), mask])
-
+        access = Lanes(builder, vector, itemsize, columns if masked else None)
+        load, store = access.load, access.store
         # C comes from afar where it is not added to; by the end of a long sum it will be here.
         with builder.if_then(builder.icmp_signed(">", inner, ir.Constant(word, SHORT))):
             place = c
@@ -123,7 +142,7 @@ def kernel(dtype: str, rows: int, vectors: int, masked: bool) -> Any:
         place = at_a
         for row in range(rows):
             value = builder.load(builder.inttoptr(place, scalar.as_pointer()), align=itemsize)
-            spread = splat(builder, value, scalar)
+            spread = splat(builder, value, lanes)
             for v in range(vectors):
                 product = builder.fmul(spread, loaded[v], flags=fused)
                 after.append(builder.fadd(product, sums[row * vectors + v], flags=fused))

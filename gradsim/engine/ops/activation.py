@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numba import carray
 
+from gradsim.engine import lookup
 from gradsim.engine.jit import Source, inline
 from gradsim.engine.layout import DEAD, DELTA, ROWS, SATURATED, TILE
 from gradsim.engine.ops.record import statistics
@@ -110,6 +111,9 @@ def forward(kind: type[Activation], dtype: str, in_place: bool) -> Source:
     """
     if kind.rowwise:
         return _softmax_forward(dtype)
+    found = lookup.table(kind, dtype)
+    if found is not None:
+        return _looked_up(found, dtype, in_place)
     s = statistics(dtype)
     at, scalar = s.at, s.kind
     apply = _with_parameters(kind.forward, dtype, _count(kind))
@@ -140,6 +144,43 @@ def forward(kind: type[Activation], dtype: str, in_place: bool) -> Source:
                     if not in_place:
                         here[i] = b
                     there[i] = apply(b, p, q)
+
+    return operation
+
+
+def _looked_up(found: lookup.Table, dtype: str, in_place: bool) -> Source:
+    """As ``forward``, vector by vector: each row's last one may be shorter."""
+    itemsize = np.dtype(dtype).itemsize
+    step = lookup.LANES * itemsize
+    biased, biased_rest, plain, plain_rest = (
+        lookup.function(found, with_bias, in_place, masked) for with_bias in (True, False) for masked in (False, True)
+    )
+
+    def operation(a: Any, f: Any, ci: Any, cf: Any, out: Any) -> None:
+        z = a[0]
+        y = a[0] if in_place else a[1]
+        bias = a[2]
+        rows = ci[ROWS]
+        width = a[3]
+        if bias == 0:
+            # Nothing tells the columns apart.
+            width *= rows
+            rows = 1
+        rest = width * itemsize % step
+        whole = width * itemsize - rest
+        for _ in range(rows):
+            if bias == 0:
+                for i in range(0, whole, step):
+                    plain(z + i, bias, y + i, 0)
+                if rest != 0:
+                    plain_rest(z + whole, bias, y + whole, rest // itemsize)
+            else:
+                for i in range(0, whole, step):
+                    biased(z + i, bias + i, y + i, 0)
+                if rest != 0:
+                    biased_rest(z + whole, bias + whole, y + whole, rest // itemsize)
+            z += whole + rest
+            y += whole + rest
 
     return operation
 
