@@ -245,11 +245,10 @@ def train(
     with _keyboard() as interrupted:
         while trainer.step < total and not interrupted.is_set():
             left = trainer.steps_to_epoch_end
-            chunk = trainer.advance_for(SLICE_SECONDS, at_most=min(total - trainer.step, left))
-            recorder.append(chunk.layers, chunk.steps)
-            if len(chunk) == left:
+            done = trainer.record_for(recorder, SLICE_SECONDS, min(total - trainer.step, left))
+            if len(done) == left:
                 validate()
-            loss, accuracy = chunk.steps[-1, :2].tolist()
+            loss, accuracy = done[-1, :2].tolist()
             if callback and callback(Progress(trainer.step, total, trainer.epoch, loss, accuracy)) is True:
                 break
             if stop_on_nonfinite and trainer.nonfinite:

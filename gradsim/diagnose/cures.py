@@ -226,8 +226,7 @@ def _trial(candidate: Candidate, steps: int) -> Iterator[tuple[int, Result | Non
         trainer = Trainer(experiment, start_of(experiment), stop_on_nonfinite=True)
     recorder = trainer.recorder(experiment=context(candidate.experiment))
     while trainer.step < steps and not trainer.nonfinite:
-        chunk = trainer.advance_for(SLICE_SECONDS, at_most=steps - trainer.step)
-        recorder.append(chunk.layers, chunk.steps)
+        trainer.record_for(recorder, SLICE_SECONDS, steps - trainer.step)
         yield trainer.step, None
     with _BUILDING:
         result = _result(candidate, trainer, recorder)

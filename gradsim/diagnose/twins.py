@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from gradsim.diagnose.evidence import context
-from gradsim.engine.trainer import Chunk, Snapshot, Trainer
+from gradsim.engine.trainer import Snapshot, Trainer
 from gradsim.exchange.start import start_of
 from gradsim.i18n import mark, tr
 from gradsim.model.experiment import Experiment
@@ -281,12 +281,10 @@ class Twins:
         """Steps done by each."""
         return self.trainers[0].step
 
-    def advance(self, steps: int) -> tuple[Chunk, ...]:
-        """Does so many steps with each, and records them; gives the chunk of each."""
-        chunks = tuple(trainer.advance(steps) for trainer in self.trainers)
-        for recorder, chunk in zip(self.recorders, chunks, strict=True):
-            recorder.append(chunk.layers, chunk.steps)
-        return chunks
+    def advance(self, steps: int) -> None:
+        """Does so many steps with each, and records them."""
+        for trainer, recorder in zip(self.trainers, self.recorders, strict=True):
+            trainer.record(recorder, steps)
 
     def snapshots(self) -> tuple[Snapshot, ...]:
         """Where each stands."""

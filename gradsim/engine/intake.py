@@ -25,14 +25,9 @@ class CompiledIntake(Intake):
 
     def take(self, rows: Floats, ring: Floats, places: Places) -> bool:
         rows = np.ascontiguousarray(rows)
-        n, layers, columns = rows.shape
         if not _dense(ring):
             return super().take(rows, ring, places)
-        a = np.zeros(Take.SIZE, np.int64)
-        a[Take.ROWS], a[Take.N], a[Take.LAYERS], a[Take.COLUMNS] = _address(rows), n, layers, columns
-        a[Take.MEASURED], a[Take.COUNTS] = places.measured, places.counts
-        a[Take.CLIPPED], a[Take.UNCLIPPED] = places.clipped, places.unclipped
-        a[Take.RING], a[Take.STRIDE] = _address(ring), ring.strides[0]
+        a = sink(rows, ring, places)
         self._take(_address(a), None, None, None, None)
         return bool(a[Take.COUNTED])
 
@@ -55,6 +50,23 @@ class CompiledIntake(Intake):
         a[Summarise.MEAN], a[Summarise.FINITE] = _address(into.mean), _address(into.finite)
         a[Summarise.COUNTS], a[Summarise.EACH] = _address(into.counts), into.mean.strides[0] // into.mean.itemsize
         self._summarise(_address(a), None, None, None, None)
+
+
+def sink(rows: Floats, ring: Floats, places: Places) -> NDArray[np.int64]:
+    """Arguments of the operation "intake.take", which does what :meth:`Intake.take` does with the same.
+
+    Args:
+        rows: In one piece; all of them are taken, unless somebody else says how many.
+        ring: All but its first axis in one piece.
+        places: Which go where.
+    """
+    a = np.zeros(Take.SIZE, np.int64)
+    a[Take.ROWS] = _address(rows)
+    a[Take.N], a[Take.LAYERS], a[Take.COLUMNS] = rows.shape
+    a[Take.MEASURED], a[Take.COUNTS] = places.measured, places.counts
+    a[Take.CLIPPED], a[Take.UNCLIPPED] = places.clipped, places.unclipped
+    a[Take.RING], a[Take.STRIDE] = _address(ring), ring.strides[0]
+    return a
 
 
 def _dense(array: Floats) -> bool:

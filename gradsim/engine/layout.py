@@ -110,8 +110,15 @@ PANEL = 8
 BLOCK = 1 << 15
 """Weights that are updated together: what is recorded of more is summed by blocks, whoever does which."""
 
+STRETCH = 1 << 11
+"""Weights that are updated before what is recorded of them is summed: so few that they are still in the processor's
+first cache."""
+
 TILE = 512
 """Entries that are worked on together where rows are shorter: a loop over one short row costs more than its content."""
+
+NEAR = 32_000
+"""Bytes of records that are put into columns together: so few that they stay in the processor's first cache."""
 
 COLUMNS = len(LAYER_COLUMNS)
 """Values per layer in a record."""
@@ -309,6 +316,25 @@ class Update(enum.IntEnum):
     PLACE = 6
     MEASURED = 7
     SUMS = 8
+
+
+class Loop(enum.IntEnum):
+    """Arguments of "loop.run": the program and its length; how many steps, whether to end after the first NaN or Inf;
+    floats between the records of two steps (0: one record for all). Where SINK is not 0, there are KEPT records: when
+    they are full, "intake.take" at the address TAKE empties them with the arguments at SINK. DONE and COUNTED are the
+    results: steps done, values counted in the sink."""
+
+    PROGRAM = 0
+    LENGTH = 1
+    STEPS = 2
+    STOP = 3
+    STRIDE = 4
+    KEPT = 5
+    TAKE = 6
+    SINK = 7
+    DONE = 8
+    COUNTED = 9
+    SIZE = 10
 
 
 class Take(enum.IntEnum):

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from gradsim.engine import vectors
 from gradsim.engine.jit import EXACT
+from gradsim.engine.vectors import constant
 from gradsim.nn import activations
 from gradsim.nn.spec import once
 
@@ -35,7 +36,7 @@ class Table(NamedTuple):
 
     Attributes:
         scale: Pieces per unit of ``x``; piece ``i`` reaches from ``(i - 0.5) / scale`` to ``(i + 0.5) / scale``.
-        coefficients: Shape ``(DEGREE + 1, PIECES)``: of powers of the place in a piece, -0.5 to 0.5, the constant first.
+        coefficients: Shape ``(DEGREE + 1, PIECES)``: of powers of the place in a piece (-0.5 to 0.5), constants first.
     """
 
     scale: np.float32
@@ -69,20 +70,11 @@ def function(found: Table, biased: bool, in_place: bool, masked: bool) -> Any:
     All arguments are int64: addresses and, if masked, how many of the entries exist. Where Z and Y are one
     (``in_place``) the sum is not kept; the bias is not read unless ``biased``.
     """
-    single, whole = ir.FloatType(), ir.IntType(32)
-    floats, integers = ir.VectorType(single, LANES), ir.VectorType(whole, LANES)
+    floats, integers = ir.VectorType(ir.FloatType(), LANES), ir.VectorType(ir.IntType(32), LANES)
     fused = ("contract",)
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         z, bias, y, entries = arguments
-        module = builder.module
-
-        def all_of(value: Any, kind: Any = floats) -> Any:
-            return ir.Constant(kind, [ir.Constant(kind.element, value)] * LANES)
-
-        def external(name: str, result: Any, *parameters: Any) -> Any:
-            return cgutils.get_or_insert_function(module, ir.FunctionType(result, parameters), name)
-
         lanes = vectors.Lanes(builder, floats, 4, entries if masked else None)
         x = lanes.load(z)
         if biased:
@@ -90,22 +82,21 @@ def function(found: Table, biased: bool, in_place: bool, masked: bool) -> Any:
             if not in_place:
                 lanes.store(x, z)
         bits = builder.bitcast(x, integers)
-        sign = builder.and_(bits, all_of(-(2**31), integers))
+        sign = builder.and_(bits, constant(integers, -(2**31)))
         size = builder.bitcast(builder.xor(bits, sign), floats)
         # A comparison with NaN is false, and NaN stays.
-        last = all_of(float(np.float32((PIECES - 1) / float(found.scale))))
+        last = constant(floats, float(np.float32((PIECES - 1) / float(found.scale))))
         size = builder.select(builder.fcmp_ordered("<", last, size), last, size)
         # Added to 2^23 a number loses its fraction, and the piece stands in the lowest bits.
-        shift, scale = all_of(2.0**23), all_of(float(found.scale))
+        shift, scale = constant(floats, 2.0**23), constant(floats, float(found.scale))
         shifted = builder.fadd(builder.fmul(size, scale, flags=fused), shift, flags=fused)
         piece = builder.bitcast(shifted, integers)
-        place = builder.fsub(
-            builder.fmul(size, scale, flags=fused), builder.fsub(shifted, shift), flags=fused
-        )  # fmt: skip
-        pick = external("llvm.x86.avx512.vpermi2var.ps.512", floats, floats, integers, floats)
+        place = builder.fsub(builder.fmul(size, scale, flags=fused), builder.fsub(shifted, shift), flags=fused)
+        kind = ir.FunctionType(floats, [floats, integers, floats])
+        pick = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.avx512.vpermi2var.ps.512")
 
         def coefficient(power: int) -> Any:
-            values = [ir.Constant(single, float(v)) for v in found.coefficients[power]]
+            values = [ir.Constant(floats.element, float(v)) for v in found.coefficients[power]]
             return builder.call(pick, [ir.Constant(floats, values[:LANES]), piece, ir.Constant(floats, values[LANES:])])
 
         value = coefficient(DEGREE)

@@ -226,19 +226,8 @@ class _Lane:
         self.snapshots = Snapshots(checkpoint_bytes)
         self.live: list[tuple[int, Optimizer]] = [(trainer.step, trainer.experiment.optimizer)]
         self.viewer: Trainer | None = None
-        self.unrecorded: list[Chunk] = []
         self.from_seed = True
         """Whether the first snapshot is what the seed gives."""
-
-    def flush(self) -> None:
-        """Records what has been computed since the last time."""
-        chunks, self.unrecorded = self.unrecorded, []
-        if len(chunks) == 1:
-            self.recorder.append(chunks[0].layers, chunks[0].steps)
-        elif chunks:
-            self.recorder.append(
-                np.concatenate([chunk.layers for chunk in chunks]), np.concatenate([chunk.steps for chunk in chunks])
-            )
 
     @property
     def nbytes(self) -> int:
@@ -840,7 +829,8 @@ class Runner:
         elif self._rate is not None:
             most = min(most, self._owed(trainer.step))
         before = self._broken
-        self._record(self._advance(most))
+        self._advance(most)
+        self._look_after()
         if self._broken and not before and self.stop_on_nonfinite:
             self._diverge()
         elif self._goal is not None and trainer.step >= self._goal:
@@ -858,13 +848,15 @@ class Runner:
         """Whether there is none left whose numbers are all finite."""
         return all(lane.trainer.nonfinite for lane in self._lanes)
 
-    def _advance(self, at_most: int) -> list[Chunk]:
+    def _advance(self, at_most: int) -> None:
         """About as many steps of each training as take one piece's time for all together."""
-        first, *others = (lane.trainer for lane in self._lanes)
-        if not others:
-            return [first.advance_for(CHUNK_SECONDS, at_most)]
-        count = min(at_most, _steps_in(CHUNK_SECONDS, [first, *others]))
-        return [trainer.advance_timed(count) for trainer in (first, *others)]
+        if len(self._lanes) == 1:
+            lane = self._lanes[0]
+            lane.trainer.record_for(lane.recorder, CHUNK_SECONDS, at_most, publish=False)
+            return
+        count = min(at_most, _steps_in(CHUNK_SECONDS, [lane.trainer for lane in self._lanes]))
+        for lane in self._lanes:
+            lane.trainer.record_timed(lane.recorder, count, publish=False)
 
     def _owed(self, step: int) -> int:
         """How many steps the rate asks for now, at least one."""
@@ -884,11 +876,10 @@ class Runner:
             self._since = (now, step)
             self._due = now
 
-    def _record(self, chunks: Sequence[Chunk]) -> None:
+    def _look_after(self) -> None:
+        """What is due now that steps have been done: publishing, validation, snapshots."""
         trainer = self._trainer
         assert trainer is not None
-        for lane, chunk in zip(self._lanes, chunks, strict=True):
-            lane.unrecorded.append(chunk)
         now = time.perf_counter()
         self._meter.append((now, trainer.step))
         while len(self._meter) > 2 and now - self._meter[0][0] > 1.0:
@@ -905,11 +896,10 @@ class Runner:
             self._take_snapshots()
 
     def _flush(self) -> None:
-        """Records what has been computed since the last time."""
-        if any(lane.unrecorded for lane in self._lanes):
-            for lane in self._lanes:
-                lane.flush()
-            self._recorded_at = time.perf_counter()
+        """Shows readers what has been recorded since the last time."""
+        for lane in self._lanes:
+            lane.recorder.publish()
+        self._recorded_at = time.perf_counter()
 
     @staticmethod
     def validates(trainer: Trainer) -> bool:
@@ -979,13 +969,17 @@ class Runner:
             for _ in self._phases:
                 pass
             self._phases = None
-            self._record([record])
-            self._flush()
+            self._append(record)
         layers, figures = _known(trainer, name, record)
         self._phase = Phase(name, record.first_step, layers, figures)
         if trainer.nonfinite and not before and self._phases is None and self.stop_on_nonfinite:
             self._diverge()
         self._tell()
+
+    def _append(self, record: Chunk) -> None:
+        """Records the step that has been taken apart."""
+        self._lanes[0].recorder.append(record.layers, record.steps)
+        self._look_after()
 
     def _finish_phases(self) -> None:
         """Completes a step that was taken apart."""
@@ -995,8 +989,7 @@ class Runner:
                 record = self._trainer.phase_record()
             self._phases = None
             if record is not None:
-                self._record([record])
-                self._flush()
+                self._append(record)
         self._phase = None
 
     # Back

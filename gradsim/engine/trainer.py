@@ -6,15 +6,15 @@ import contextlib
 import dataclasses
 import functools
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence, Sized
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from gradsim import data as datasets
 from gradsim.engine import interpreter
-from gradsim.engine.intake import CompiledIntake
-from gradsim.engine.layout import COLUMNS, WORTH_SHARING, Context, Figures
+from gradsim.engine.intake import CompiledIntake, sink
+from gradsim.engine.layout import COLUMNS, NEAR, WORTH_SHARING, Context, Figures
 from gradsim.engine.memory import Array, Region
 from gradsim.engine.plan import Operation, Plan
 from gradsim.engine.team import Team
@@ -30,8 +30,10 @@ assert STEP_COLUMNS == ("loss", "accuracy", "global_gradient_norm", "learning_ra
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
-CHUNK = 128
+CHUNK = 512
 """The most steps of one call into the compiled loop."""
+
+_Done = TypeVar("_Done", bound=Sized)
 
 
 class Chunk(NamedTuple):
@@ -156,6 +158,7 @@ class Trainer:
         self._blank = np.full((1, len(self.stack.layers), COLUMNS), np.nan)
         self._blank[:, :, [LAYER_COLUMNS.index(key) for key in LAYER_COLUMNS if key.endswith(("_nan", "_inf"))]] = 0
         self._record = self._blank.copy()
+        self._kept = np.empty((max(1, NEAR // self._blank.nbytes), *self._blank.shape[1:]))
         self.seconds_per_step = 1e-3
         self._team = Team(threads) if threads > 1 and self._has_large_products() else None
         self.layer_table: tuple[LayerRow, ...] = self.plan.layer_table()
@@ -172,6 +175,7 @@ class Trainer:
     def _assemble(self) -> None:
         take = self.plan.take_operation(self._x, self._y, self._order, shuffle=self.experiment.shuffle)
         self._training = self.plan.program([take, *self.plan.training_operations()])
+        self._kept[...] = self._blank
 
     # Where the run stands
 
@@ -256,7 +260,7 @@ class Trainer:
             count = min(CHUNK, steps - done)
             figures = self.plan.figures(np.arange(self.step, self.step + count, dtype=np.float64))
             with self._team.gathered(self._context) if self._team is not None else contextlib.nullcontext():
-                ran = interpreter.run(
+                ran, _ = interpreter.run(
                     self._training,
                     self._context,
                     figures,
@@ -270,18 +274,68 @@ class Trainer:
                 break
         return Chunk(first, of_layers[:done], of_steps[:done])
 
+    def record(self, recorder: Recorder, steps: int, *, publish: bool = True) -> Floats:
+        """Does ``steps`` steps as :meth:`advance` does, and records them.
+
+        What the compiled loop records goes into the recorder's own memory, a few rows at a time that have not left the
+        processor's cache.
+
+        Args:
+            recorder: Made by :meth:`recorder`; told by the caller where a run is taken up.
+            steps: How many.
+            publish: Let readers see them at once; otherwise ``recorder.publish()`` does.
+
+        Returns:
+            What is recorded of steps, shape ``(steps done, len(STEP_COLUMNS))``.
+        """
+        of_steps = np.empty((steps, len(STEP_COLUMNS)))
+        done = 0
+        while done < steps:
+            room = recorder.room(min(CHUNK, steps - done))
+            figures = self.plan.figures(np.arange(self.step, self.step + room.rows, dtype=np.float64))
+            with self._team.gathered(self._context) if self._team is not None else contextlib.nullcontext():
+                ran, counted = interpreter.run(
+                    self._training,
+                    self._context,
+                    figures,
+                    self._kept,
+                    steps=room.rows,
+                    stop_on_nonfinite=self.stop_on_nonfinite and not self.nonfinite,
+                    sink=sink(self._kept, room.ring, room.places),
+                )
+            of_steps[done : done + ran] = figures[:ran, : len(STEP_COLUMNS)]
+            recorder.written(of_steps[done : done + ran], counted)
+            if publish:
+                # Each time: what is summed up for readers is still in the cache then.
+                recorder.publish()
+            done += ran
+            if ran < room.rows:
+                break
+        return of_steps[:done]
+
     def advance_for(self, seconds: float, at_most: int = CHUNK) -> Chunk:
         """Does about as many steps as take ``seconds``: at least one, at most ``at_most``."""
-        return self.advance_timed(max(1, min(at_most, CHUNK, int(seconds / self.seconds_per_step))))
+        return self._timed(self.advance, self.steps_in(seconds, at_most))
 
-    def advance_timed(self, steps: int) -> Chunk:
-        """As :meth:`advance`; :attr:`seconds_per_step` takes in how long it took."""
+    def record_for(self, recorder: Recorder, seconds: float, at_most: int = CHUNK, *, publish: bool = True) -> Floats:
+        """As :meth:`record`, for about as many steps as take ``seconds``: at least one, at most ``at_most``."""
+        return self.record_timed(recorder, self.steps_in(seconds, at_most), publish=publish)
+
+    def record_timed(self, recorder: Recorder, steps: int, *, publish: bool = True) -> Floats:
+        """As :meth:`record`; :attr:`seconds_per_step` takes in how long it took."""
+        return self._timed(lambda count: self.record(recorder, count, publish=publish), steps)
+
+    def steps_in(self, seconds: float, at_most: int = CHUNK) -> int:
+        """About as many steps as take ``seconds``."""
+        return max(1, min(at_most, CHUNK, int(seconds / self.seconds_per_step)))
+
+    def _timed(self, work: Callable[[int], _Done], steps: int) -> _Done:
         started = time.perf_counter()
-        chunk = self.advance(steps)
-        taken = (time.perf_counter() - started) / max(1, len(chunk))
+        done = work(steps)
+        taken = (time.perf_counter() - started) / max(1, len(done))
         # Follows a slower machine at once and a faster one by and by, so that one hiccup does not stretch a call.
         self.seconds_per_step = max(taken, self.seconds_per_step * 0.7)
-        return chunk
+        return done
 
     def apply_live(self, optimizer: optimizers.Optimizer) -> None:
         """Changes learning rate, clipping or schedule from the next step on; weights and slots stay.

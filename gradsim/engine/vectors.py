@@ -1,4 +1,4 @@
-"""Explicit vectors: the inner kernels of a matrix product, of a copy and of a transposition, as intrinsics.
+"""Explicit vectors: the inner kernels of a matrix product, of copies and of a transposition, as intrinsics.
 
 LLVM's loop vectoriser does not find the register tiling that a matrix product lives on, so the tile is spelled out:
 ``rows`` x ``vectors`` accumulators stay in registers while the kernel walks along the inner dimension.
@@ -47,17 +47,16 @@ class Lanes:
         self._builder, self._vector, self._itemsize = builder, vector, itemsize
         self._mask = None
         if entries is not None:
-            word = ir.IntType(64)
-            numbers = ir.Constant(ir.VectorType(word, vector.count), [ir.Constant(word, n) for n in range(vector.count)])
-            self._mask = builder.icmp_signed("<", numbers, splat(builder, entries, vector.count))
+            word, count = ir.IntType(64), vector.count
+            numbers = ir.Constant(ir.VectorType(word, count), [ir.Constant(word, n) for n in range(count)])
+            self._mask = builder.icmp_signed("<", numbers, splat(builder, entries, count))
 
     def load(self, address: Any) -> Any:
         """A vector; entries that do not exist are 0."""
         pointer = self._builder.inttoptr(address, self._vector.as_pointer())
         if self._mask is None:
             return self._builder.load(pointer, align=self._itemsize)
-        zero = ir.Constant(self._vector, [ir.Constant(self._vector.element, 0.0)] * self._vector.count)
-        return self._masked("load", self._vector, pointer, self._align(), self._mask, zero)
+        return self._masked("load", self._vector, pointer, self._align(), self._mask, constant(self._vector, 0.0))
 
     def store(self, value: Any, address: Any) -> None:
         """Writes a vector, but not over what does not belong to it."""
@@ -74,6 +73,11 @@ class Lanes:
         kind = ir.FunctionType(result, [argument.type for argument in arguments])
         full = f"llvm.masked.{name}.v{self._vector.count}f{8 * self._itemsize}.p0"
         return self._builder.call(cgutils.get_or_insert_function(self._builder.module, kind, full), arguments)
+
+
+def constant(vector: Any, value: float) -> Any:
+    """A constant vector of one value."""
+    return ir.Constant(vector, [ir.Constant(vector.element, value)] * vector.count)
 
 
 def splat(builder: Any, value: Any, lanes: int) -> Any:
@@ -124,7 +128,7 @@ def kernel(dtype: str, rows: int, vectors: int, masked: bool) -> Any:
         more = builder.append_basic_block("onto")
         loop = builder.append_basic_block("inner")
         done = builder.append_basic_block("done")
-        zero = ir.Constant(vector, [ir.Constant(scalar, 0.0)] * lanes)
+        zero = constant(vector, 0.0)
         builder.cbranch(builder.icmp_signed("!=", onto, ir.Constant(word, 0)), more, loop)
         builder.position_at_end(more)
         present = []
@@ -175,6 +179,40 @@ def kernel(dtype: str, rows: int, vectors: int, masked: bool) -> Any:
         return types.void(*[types.int64] * 10), codegen
 
     return tile_product
+
+
+@once
+def move(dtype: str, masked: bool) -> Any:
+    """The intrinsic ``(source, target, entries)``: copies a vector, or its first ``entries`` if masked; all int64."""
+    itemsize = np.dtype(dtype).itemsize
+    vector = ir.VectorType(ir.FloatType() if dtype == "float32" else ir.DoubleType(), VECTOR // itemsize)
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        source, target, entries = arguments
+        lanes = Lanes(builder, vector, itemsize, entries if masked else None)
+        lanes.store(lanes.load(source), target)
+        return context.get_dummy_value()
+
+    @intrinsic
+    def moved(typingctx: Any, source: Any, target: Any, entries: Any) -> Any:
+        return types.void(*[types.int64] * 3), codegen
+
+    return moved
+
+
+@once
+def ask() -> Any:
+    """The intrinsic ``(address)``: asks for a cache line that will be read."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _prefetch(builder, arguments[0])
+        return context.get_dummy_value()
+
+    @intrinsic
+    def asked(typingctx: Any, address: Any) -> Any:
+        return types.void(types.int64), codegen
+
+    return asked
 
 
 @once

@@ -61,9 +61,11 @@ def _prepared(run: Run, seed: int | None, between: Between | None) -> Prepared:
 
 def _advance(trainer: Trainer, steps: int, recorder: Recorder | None, between: Between | None) -> None:
     while trainer.step < steps:
-        chunk = trainer.advance_for(SLICE_SECONDS, at_most=steps - trainer.step)
-        if recorder is not None:
-            recorder.append(chunk.layers, chunk.steps)
+        left = steps - trainer.step
+        if recorder is None:
+            trainer.advance_for(SLICE_SECONDS, left)
+        else:
+            trainer.record_for(recorder, SLICE_SECONDS, left)
         if between is not None:
             between()
         if trainer.stop_on_nonfinite and trainer.nonfinite:

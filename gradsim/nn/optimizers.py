@@ -126,7 +126,8 @@ class Optimizer(Spec):
         return 0.0
 
 
-def _sgd(w: Any, g: Any, lr: Any) -> Any:
+def gradient_step(w: Any, g: Any, lr: Any) -> Any:
+    """Gradient descent as such: the change is the gradient times a number."""
     return (w - lr * g,)
 
 
@@ -155,7 +156,7 @@ class SGD(Optimizer):
 
     def rule(self) -> Rule:
         if self.momentum == 0:
-            return Rule(_sgd, (), lambda t, lr: (lr,))
+            return Rule(gradient_step, (), lambda t, lr: (lr,))
         update = _nesterov if self.nesterov else _momentum
         return Rule(update, (("momentum", 0.0),), lambda t, lr: (lr, self.momentum))
 

@@ -24,10 +24,11 @@ One writer, readers that never wait
       whose state is of another generation starts again.
 
     Order of memory: under CPython each of these stores and loads is one bytecode executed with the GIL
-    held, and the intake gives the GIL up only inside a copy, so stores become visible in program order:
-    ``_reserved`` before the copy into the ring, the copy before ``_state``. (Without a GIL, attribute
-    stores are releases and loads acquires, which is the same order.) No lock is taken on either side, so a
-    slow reader can not delay training, nor training a frame.
+    held, and whoever fills the ring without it (a copy, or the compiled loop that writes into a
+    :class:`Room`) begins and ends with it, so stores become visible in program order: ``_reserved`` before
+    what is put into the ring, that before ``_state``. (Without a GIL, attribute stores are releases and
+    loads acquires, which is the same order.) No lock is taken on either side, so a slow reader can not delay
+    training, nor training a frame.
 """
 
 from __future__ import annotations
@@ -89,6 +90,20 @@ class Position(NamedTuple):
     """The step after the last one seen."""
     generation: int
     """How often the recorder had been rewound."""
+
+
+class Room(NamedTuple):
+    """Where rows are put by whoever makes them; see :meth:`Recorder.room`."""
+
+    ring: NDArray[np.float64]
+    """Shape (columns, rows, layers), a view."""
+    places: Places
+    """Which column is where."""
+
+    @property
+    def rows(self) -> int:
+        """For how many rows there is room."""
+        return int(self.ring.shape[1])
 
 
 class News(NamedTuple):
@@ -283,6 +298,8 @@ class Recorder:
         )
         self._generation = 0
         self._reserved = 0
+        self._unpublished = 0
+        self._counted = False
 
     # -- writing: one thread ---------------------------------------------------------------------
 
@@ -302,14 +319,56 @@ class Recorder:
                 f"append: allowed are layers of shape {('k', *wanted[0][1:])} and "
                 f"steps of shape {('k', *wanted[1][1:])}; received {of_layers.shape} and {of_steps.shape}"
             )
+        done = 0
+        while done < k:
+            room = self.room(k - done)
+            rows = slice(done, done + room.rows)
+            with np.errstate(all="ignore"):
+                counted = self._intake.take(of_layers[rows], room.ring, room.places)
+            self.written(of_steps[rows], counted)
+            done = rows.stop
+        self.publish()
+
+    def room(self, n: int) -> Room:
+        """Where the next rows go, for whoever puts them there with :meth:`Intake.take` or as that does: at least one,
+        at most ``n``. They count once :meth:`written` is called, and are seen once :meth:`publish` is."""
+        if self._unpublished >= self._slack:
+            self.publish()
+        head = self._state.head + self._unpublished
+        n = min(n, self._slack - self._unpublished, self._layers.length - head % self._layers.length)
+        # Readers of what these rows overwrite are told before it happens.
+        self._reserved = head + n
+        for table in (self._layers, self._steps):
+            table.reach(head)
+        (segment, where), *_ = self._layers.parts(head, head + n)
+        return Room(self._layers.values[segment][:, where], self._places)
+
+    def written(self, steps: Floats, counted: bool) -> None:
+        """Takes in rows that lie in the room that :meth:`room` gave, from its beginning.
+
+        Args:
+            steps: Shape (k, len(STEP_COLUMNS)), copied.
+            counted: Whether one of them has a NaN or Inf among what is recorded of layers.
+        """
+        head, k = self._state.head + self._unpublished, len(steps)
+        (segment, where), *_ = self._steps.parts(head, head + k) if k else ((0, slice(0, 0)),)
+        figures = self._steps.values[segment][:, where, 0]
+        width = len(q.STEP_COLUMNS)
+        figures[:width] = steps.T
+        figures[width : 2 * width] = np.isnan(figures[:width])
+        figures[2 * width :] = np.isinf(figures[:width])
+        self._unpublished += k
+        self._counted = self._counted or counted
+
+    def publish(self) -> None:
+        """Shows readers what has been written."""
         with np.errstate(all="ignore"):
-            done = 0
-            while done < k:
-                head = self._state.head
-                length = self._layers.length
-                n = min(k - done, self._slack, length - head % length)
-                self._append(of_layers[done : done + n], of_steps[done : done + n])
-                done += n
+            while self._unpublished:
+                head, length = self._state.head, self._layers.length
+                n = min(self._unpublished, length - head % length)
+                self._publish(n)
+                self._unpublished -= n
+        self._counted = False
 
     def append_step(self, layers: Mapping[str, ArrayLike], step: Mapping[str, float] | None = None) -> None:
         """Record one row from values by key, each of shape (layers,); what is not named is NaN, counts are
@@ -347,6 +406,7 @@ class Recorder:
         is given up whole, since its numbers can no longer be told apart. Raises ValueError for a step not
         yet reached.
         """
+        self.publish()
         state = self._state
         row, rest = divmod(step - self.first_step, self.every)
         if rest or not 0 <= row <= state.head:
@@ -380,6 +440,7 @@ class Recorder:
 
     def paused(self) -> tuple[Recording, Rest]:
         """Everything recorded, and what :meth:`resumed` needs beside it; only the writer may ask."""
+        self.publish()
         state = self._state
         parts = _past_parts(state, 0, state.head)
         finite = [np.concatenate([blocks.finite for blocks in tables], axis=1) for tables in zip(*parts, strict=True)]
@@ -492,38 +553,27 @@ class Recorder:
             raise ValueError(f"layers: allowed are the same sizes as before, {sizes}; received others")
         self.layers = new
 
-    def _append(self, layers: Floats, steps: Floats) -> None:
-        """At most ``_slack`` rows that lie in one segment of the ring."""
+    def _publish(self, n: int) -> None:
+        """Rows that lie in one segment of the ring."""
         state = self._state
-        head, n = state.head, len(steps)
-        self._reserved = head + n
-        for table in (self._layers, self._steps):
-            table.reach(head)
+        head = state.head
         (segment, where), *_ = self._layers.parts(head, head + n)
-        ring = self._layers.values[segment][:, where]
-        counted = self._intake.take(layers, ring, self._places)
+        ring, steps = self._layers.values[segment][:, where], self._steps.values[segment][:, where]
         index = self._layers.index
         known: dict[str, Floats] = {key: ring[index[key]] for key in q.LAYER_COLUMNS}
-        known |= {key: steps[:, i, None] for i, key in enumerate(q.STEP_COLUMNS)}
+        known |= {key: steps[i] for i, key in enumerate(q.STEP_COLUMNS)}
         for derived in self._derived:
             assert derived.formula is not None
             ring[index[derived.key]] = derived.formula(known, self._sizes)
-        figures = self._steps.values[segment][:, where, 0]
-        width = len(q.STEP_COLUMNS)
-        figures[:width] = steps.T
-        figures[width : 2 * width] = np.isnan(steps).T
-        figures[2 * width :] = np.isinf(steps).T
 
         first = state.first_nonfinite
         if first is None:
-            loss = steps[:, q.STEP_COLUMNS.index("loss")]
-            if not self._loss:
-                loss = np.zeros(n)
-            if counted or not np.isfinite(loss).all():
+            loss = steps[q.STEP_COLUMNS.index("loss"), :, 0] if self._loss else np.zeros(n)
+            if self._counted or not np.isfinite(loss).all():
                 counts = ring[self._places.counts :]
                 found = find_nonfinite(np.moveaxis(counts, 0, -1), loss)
-                assert found is not None
-                first = found[1]._replace(step=self.first_step + self.every * (head + found[0]))
+                if found is not None:
+                    first = found[1]._replace(step=self.first_step + self.every * (head + found[0]))
         self._complete_blocks(head, head + n, state.evicted)
         new = replace(state, head=head + n, first_nonfinite=first)
         surplus = (new.head - state.evicted - self._kept) // BLOCK

@@ -55,8 +55,7 @@ def headless(layers: int, units: int, seconds: float) -> float:
     trainer.advance(3)
     first, started = trainer.step, time.perf_counter()
     while time.perf_counter() - started < seconds:
-        chunk = trainer.advance_for(CHUNK_SECONDS, trainer.steps_to_epoch_end)
-        recorder.append(chunk.layers, chunk.steps)
+        trainer.record_for(recorder, CHUNK_SECONDS, trainer.steps_to_epoch_end)
         if Runner.validates(trainer):
             recorder.append_validation(trainer.step - 1, *trainer.evaluate())
     return (trainer.step - first) / (time.perf_counter() - started)

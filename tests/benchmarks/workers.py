@@ -227,21 +227,11 @@ def gradsim_trainer(setting: Setting, record: bool = True) -> Any:
 
 def gradsim(setting: Setting, record: bool = True) -> Run:
     """All quantities of every layer and step, and the recorder that keeps them; or none."""
-    from gradsim.engine.trainer import CHUNK
-
     trainer = gradsim_trainer(setting, record)
+    if not record:
+        return trainer.advance
     recorder = trainer.recorder()
-
-    def run(steps: int) -> None:
-        done = 0
-        while done < steps:
-            # As the program itself does.
-            chunk = trainer.advance(min(CHUNK, steps - done))
-            if record:
-                recorder.append(chunk.layers, chunk.steps)
-            done += len(chunk)
-
-    return run
+    return lambda steps: trainer.record(recorder, steps)
 
 
 # ----------------------------------------------------------------------------------------------------------- PyTorch

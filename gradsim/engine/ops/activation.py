@@ -215,8 +215,12 @@ def backward(kind: type[Activation], dtype: str, record: bool = True) -> Source:
             place = a[5]
             out[place + SATURATED] = np.float64(flat) / n
             dead = zero
-            # A dead unit is flat in every row; with fewer flat places than rows there is none.
+            # A dead unit has no slope in any row; with fewer such places than rows there is none.
+            level = zero
             if can_die and flat >= rows:
+                for i in range(n):
+                    level += one if slope(z[i], y[i], p, q) == zero else zero
+            if level >= rows:
                 steepest = carray(at(a[3]), (width,))
                 for c in range(width):
                     steepest[c] = zero

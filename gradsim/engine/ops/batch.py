@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numba import carray
 
-from gradsim.engine.jit import Source, ints_at
-from gradsim.engine.layout import Context, Figures
-from gradsim.engine.ops.record import statistics
+from gradsim.engine import vectors
+from gradsim.engine.jit import Source, inline, ints_at
+from gradsim.engine.layout import WORD, Context, Figures
 
 _ROWS, _EPOCH, _POSITION, _SEED = (
     int(Context.ROWS),
@@ -17,6 +17,9 @@ _ROWS, _EPOCH, _POSITION, _SEED = (
     int(Context.POSITION),
     int(Context.SEED),
 )
+AHEAD = 512
+"""Bytes of each of the next step's rows that are asked for."""
+
 _EPOCH_FIGURE, _ROWS_FIGURE = int(Figures.EPOCH), int(Figures.ROWS)
 
 
@@ -26,8 +29,20 @@ def take(dtype: str) -> Source:
     The order of an epoch is a Fisher-Yates shuffle by splitmix64 of seed and epoch: a function of both alone. The
     last batch of an epoch holds what is left, as in Keras.
     """
-    s = statistics(dtype)
-    at = s.at
+    itemsize = np.dtype(dtype).itemsize
+    whole, part, ask = vectors.move(dtype, False), vectors.move(dtype, True), vectors.ask()
+    VECTOR = vectors.VECTOR
+
+    @inline
+    def gather(source: Any, target: Any, size: Any, order: Any, rows: Any) -> None:
+        rest = size % VECTOR
+        for r in range(rows):
+            row = source + order[r] * size
+            for at in range(0, size - rest, VECTOR):
+                whole(row + at, target + at, 0)
+            if rest != 0:
+                part(row + size - rest, target + size - rest, rest // itemsize)
+            target += size
 
     def operation(a: Any, f: Any, ci: Any, cf: Any, out: Any) -> None:
         total = a[5]
@@ -57,21 +72,14 @@ def take(dtype: str) -> Source:
                 h = (h ^ (h >> np.uint64(31))) >> np.uint64(32)
                 j = np.int64((h * np.uint64(i + 1)) >> np.uint64(32))
                 order[i], order[j] = order[j], order[i]
-        width = a[7]
-        x = carray(at(a[0]), (total * width,))
-        to = carray(at(a[2]), (a[6] * width,))
-        for r in range(rows):
-            source = order[start + r] * width
-            target = r * width
-            for c in range(width):
-                to[target + c] = x[source + c]
-        width = a[8]
-        y = carray(at(a[1]), (total * width,))
-        to = carray(at(a[3]), (a[6] * width,))
-        for r in range(rows):
-            source = order[start + r] * width
-            target = r * width
-            for c in range(width):
-                to[target + c] = y[source + c]
+        here = carray(ints_at(a[4] + start * WORD), (rows,))
+        gather(a[0], a[2], a[7] * itemsize, here, rows)
+        gather(a[1], a[3], a[8] * itemsize, here, rows)
+        # The next step's rows come from afar; they have a whole step's time.
+        coming = carray(ints_at(a[4] + (start + rows) * WORD), (rows,))
+        line = min(a[7] * itemsize, AHEAD)
+        for r in range(min(rows, total - start - rows)):
+            for at in range(0, line, VECTOR):
+                ask(a[0] + coming[r] * a[7] * itemsize + at)
 
     return operation

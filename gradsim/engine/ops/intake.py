@@ -8,10 +8,7 @@ import numpy as np
 from numba import carray
 
 from gradsim.engine.jit import Source, counts_at, floats_at
-from gradsim.engine.layout import WORD, Summarise, Take
-
-_NEAR = 16
-"""Rows that are put into all columns before the next ones: so few that they stay in the processor's first cache."""
+from gradsim.engine.layout import NEAR, WORD, Summarise, Take
 
 
 def take() -> Source:
@@ -27,8 +24,9 @@ def take() -> Source:
         layers = a[LAYERS]
         stride = a[STRIDE]
         counted = 0
-        for first in range(0, a[N], _NEAR):
-            n = min(_NEAR, a[N] - first) * layers
+        near = max(1, NEAR // (layers * columns * WORD))
+        for first in range(0, a[N], near):
+            n = min(near, a[N] - first) * layers
             rows = carray(floats_at(a[ROWS] + first * layers * columns * WORD), (n * columns,))
             ring = a[RING] + first * layers * WORD
             for c in range(a[MEASURED]):

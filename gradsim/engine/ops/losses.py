@@ -36,11 +36,18 @@ def _hits(dtype: str) -> Any:
             else:
                 best = 0
                 true = 0
+                # Values at hand, not places to read again: the rows then overlap in the processor.
+                top = p[r, 0]
+                most = y[r, 0]
                 for c in range(1, width):
-                    best = c if p[r, c] > p[r, best] else best
-                    true = c if y[r, c] > y[r, true] else true
+                    v = p[r, c]
+                    t = y[r, c]
+                    best = c if v > top else best
+                    top = v if v > top else top
+                    true = c if t > most else true
+                    most = t if t > most else most
                 # A row of NaN has no largest output.
-                count += best == true and p[r, best] == p[r, best]
+                count += best == true and top == top
         return count / rows
 
     return hits
@@ -137,15 +144,21 @@ def _fused_softmax(dtype: str) -> Source:
         share = one / scalar(rows)
         total = 0.0
         for r in range(rows):
-            best = 0
+            top = z[r, 0]
+            largest = p_rows[r, 0]
             for c in range(1, width):
-                best = c if z[r, c] > z[r, best] else best
+                v = z[r, c]
+                q = p_rows[r, c]
+                top = v if v > top else top
+                largest = q if q > largest else largest
             # The largest share is e^0 / sum: its logarithm gives that of the sum.
-            log_sum = np.float64(z[r, best]) - np.log(np.float64(p_rows[r, best]))
+            log_sum = np.float64(top) - np.log(np.float64(largest))
+            of_row = 0.0
             for c in range(width):
                 t = np.float64(y_rows[r, c])
                 # A plain product would turn 0 * inf into NaN, and so it should where the output is not finite.
-                total += t * (log_sum - np.float64(z[r, c]))
+                of_row += t * (log_sum - np.float64(z[r, c]))
+            total += of_row
         for i in range(n):
             d[i] = (p[i] - y[i]) * share
         total /= rows

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numba import carray, types
 
-from gradsim.engine.jit import from_bits, inline, magnitude_bits, values_at
+from gradsim.engine import sums
+from gradsim.engine.jit import from_bits, inline, values_at
 from gradsim.engine.layout import ACTIVATION_INF, ACTIVATION_MEAN, ACTIVATION_NAN, ACTIVATION_STD, NONFINITE
 from gradsim.nn.spec import once
 
@@ -22,7 +23,7 @@ def statistics(dtype: str) -> SimpleNamespace:
     """Compiled helpers for arrays of a number format."""
     at = values_at(dtype)
     kind = np.dtype(dtype).type
-    zero_bits = np.int32(0) if dtype == "float32" else np.int64(0)
+    squares_and_top = sums.measure(dtype)
 
     @inline
     def careful(address: Any, n: Any) -> Any:
@@ -57,14 +58,7 @@ def statistics(dtype: str) -> SimpleNamespace:
     @inline
     def measure(address: Any, n: Any) -> Any:
         """Norm, maximum and counts of an array."""
-        x = carray(at(address), (n,))
-        total = 0.0
-        top = zero_bits
-        for i in range(n):
-            v = x[i]
-            total += np.float64(v) * np.float64(v)
-            bits = magnitude_bits(v)
-            top = bits if bits > top else top
+        total, top = squares_and_top(address, n)
         return norm(address, n, total, np.float64(from_bits(top)))
 
     @inline
@@ -145,7 +139,7 @@ def statistics(dtype: str) -> SimpleNamespace:
         at=at,
         kind=kind,
         float=getattr(types, dtype),
-        zero_bits=zero_bits,
+        squares_and_top=squares_and_top,
         norm=norm,
         measure=measure,
         put=put,

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 from numba import carray
 
-from gradsim.engine.jit import Source, address_of, floats_at, from_bits, inline, magnitude_bits
+from gradsim.engine.jit import Source, address_of, floats_at, from_bits, inline
 from gradsim.engine.layout import (
     BLOCK,
     CLIP_COSINE,
     CLIPPED_NORM,
     GRADIENT,
     NONFINITE,
+    STRETCH,
     TEAM,
     UPDATE_NORM,
     WEIGHT,
@@ -26,6 +27,7 @@ from gradsim.engine.layout import (
 from gradsim.engine.ops import sharing
 from gradsim.engine.ops.record import statistics
 from gradsim.engine.scalars import formula
+from gradsim.nn.optimizers import gradient_step
 from gradsim.nn.spec import once
 
 _GLOBAL_NORM, _CLIP, _DECAY = int(Figures.GLOBAL_NORM), int(Figures.CLIP), int(Figures.DECAY)
@@ -144,6 +146,12 @@ def watch_weights(dtype: str) -> Source:
     return operation
 
 
+@inline
+def _higher(a: Any, b: Any) -> Any:
+    """The larger one; NaN stays."""
+    return a if a >= b or a != a else b
+
+
 def apply(
     update: Callable[..., Any], slots: int, coefficients: int, decay: bool, dtype: str, record: bool = True
 ) -> Source:
@@ -156,14 +164,16 @@ def apply(
         decay: True if weights are shrunk before the update (AdamW).
     """
     s = statistics(dtype)
-    at, scalar, zero_bits = s.at, s.kind, s.zero_bits
+    at, scalar, squares_and_top = s.at, s.kind, s.squares_and_top
     step = _step(update, dtype, slots)
     numbers = _numbers(coefficients, scalar)
     one = scalar(1)
     itemsize = np.dtype(dtype).itemsize
+    # What such a rule changes is known from the gradient.
+    proportional = update is gradient_step and not decay
 
     @inline
-    def block(a: Any, cf: Any, first: Any, n: Any, sums: Any) -> None:
+    def stretch(a: Any, cf: Any, first: Any, n: Any) -> Any:
         offset = first * itemsize
         w = carray(at(a[_W] + offset), (n,))
         g = carray(at(a[_G] + offset), (n,))
@@ -172,32 +182,40 @@ def apply(
         s2 = carray(at(a[_S + 2] + offset), (n,))
         c = numbers(cf, _COEFFICIENTS)
         keep = one - scalar(cf[_DECAY])
-        squares = 0.0
-        largest = zero_bits
         moved = 0.0
-        weights = 0.0
-        heaviest = zero_bits
         for i in range(n):
-            gradient = g[i]
             old = w[i]
             start = old * keep if decay else old
-            new = step(start, gradient, s0, s1, s2, i, c)
+            new = step(start, g[i], s0, s1, s2, i, c)
             w[i] = new
-            if record:
+            if record and not proportional:
                 d = np.float64(new - old)
                 moved += d * d
-                weights += np.float64(new) * np.float64(new)
-                bits = magnitude_bits(new)
-                heaviest = bits if bits > heaviest else heaviest
-                squares += np.float64(gradient) * np.float64(gradient)
-                bits = magnitude_bits(gradient)
-                largest = bits if bits > largest else largest
+        return moved
+
+    @inline
+    def block(a: Any, cf: Any, first: Any, size: Any, sums: Any) -> None:
+        squares = 0.0
+        moved = 0.0
+        weights = 0.0
+        largest = np.float64(0.0)
+        heaviest = np.float64(0.0)
+        for start in range(first, first + size, STRETCH):
+            n = min(STRETCH, first + size - start)
+            moved += stretch(a, cf, start, n)
+            if record:
+                total, top = squares_and_top(a[_G] + start * itemsize, n)
+                squares += total
+                largest = _higher(largest, np.float64(from_bits(top)))
+                total, top = squares_and_top(a[_W] + start * itemsize, n)
+                weights += total
+                heaviest = _higher(heaviest, np.float64(from_bits(top)))
         found = carray(floats_at(sums), (5,))
         found[0] = squares
-        found[1] = np.float64(from_bits(largest))
-        found[2] = moved
+        found[1] = largest
+        found[2] = squares * cf[_COEFFICIENTS] * cf[_COEFFICIENTS] if proportional else moved
         found[3] = weights
-        found[4] = np.float64(from_bits(heaviest))
+        found[4] = heaviest
 
     def operation(a: Any, f: Any, ci: Any, cf: Any, out: Any) -> None:
         n = a[_SIZE]
@@ -215,8 +233,8 @@ def apply(
                 found = carray(floats_at(a[_SUMS] + number * 5 * WORD), (5,))
                 for k in range(5):
                     before = cf[_GRADIENT_SQUARES + k]
-                    if k == 1 or k == 4:  # the two maxima; NaN stays
-                        cf[_GRADIENT_SQUARES + k] = before if before >= found[k] or before != before else found[k]
+                    if k == 1 or k == 4:  # the two maxima
+                        cf[_GRADIENT_SQUARES + k] = _higher(before, found[k])
                     else:
                         cf[_GRADIENT_SQUARES + k] = before + found[k]
 

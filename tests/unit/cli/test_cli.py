@@ -377,12 +377,12 @@ _SLOW = """
 import sys
 from gradsim import cli
 from gradsim.telemetry import Recorder
-append = Recorder.append
-def noted(self, *arguments):
-    append(self, *arguments)
+publish = Recorder.publish
+def noted(self):
+    publish(self)
     print("running", file=sys.stderr, flush=True)
-    Recorder.append = append
-Recorder.append = noted
+    Recorder.publish = publish
+Recorder.publish = noted
 cli.main(sys.argv[1:])
 """
 

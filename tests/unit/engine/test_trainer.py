@@ -101,6 +101,69 @@ def test_that_nothing_of_clipping_is_recorded_after_it_was_switched_off() -> Non
     assert np.isnan(trainer.advance(5).layers[:, 0, column("clipped_norm")]).all()
 
 
+RECORDED = {
+    "all kinds": (None, "Adam"),
+    "clipped": ([layers.Dense(12, "tanh"), layers.Dense(2, "softmax")], optimizers.SGD(0.1, clipnorm=0.5)),
+    "frozen": ([layers.Dense(9, "relu", trainable=False), layers.PReLU(), layers.Dense(2, "softmax")], "Nadam"),
+    "deep": ([*[layers.Dense(5, "sigmoid") for _ in range(60)], layers.Dense(2, "softmax")], "SGD"),
+    "breaking": ([*[layers.Dense(8, "relu") for _ in range(4)], layers.Dense(2)], optimizers.SGD(1e6)),
+}
+
+
+@pytest.mark.parametrize("name", RECORDED)
+@pytest.mark.parametrize("cuts", [[1, 2, 700, 40], [20] * 10])
+def test_that_recording_where_it_stays_keeps_what_is_handed_out(name: str, cuts: list[int]) -> None:
+    stack, optimizer = RECORDED[name]
+    loss = "mse" if name == "breaking" else "categorical_crossentropy"
+    one, other = (Trainer(experiment(stack, optimizer, loss=loss)) for _ in range(2))
+    appended, recorder = one.recorder(), other.recorder()
+    for steps in cuts:
+        chunk = one.advance(steps)
+        appended.append(chunk.layers, chunk.steps)
+        assert np.array_equal(other.record(recorder, steps), chunk.steps, equal_nan=True)
+        assert recorder.stop == other.step
+    a, b = appended.recording(), recorder.recording()
+    assert a.first_nonfinite == b.first_nonfinite
+    assert (a.first_nonfinite is not None) == (name == "breaking")
+    for key in (*LAYER_COLUMNS, *STEP_COLUMNS):
+        np.testing.assert_array_equal(a[key], b[key], err_msg=key)
+    assert all(np.array_equal(x, y, equal_nan=True) for x, y in zip(one.weights(), other.weights(), strict=True))
+
+
+def test_that_recording_stops_with_the_step_of_the_first_nan() -> None:
+    stack, optimizer = RECORDED["breaking"]
+    trainer = Trainer(experiment(stack, optimizer, loss="mse"), stop_on_nonfinite=True)
+    recorder = trainer.recorder()
+    done = len(trainer.record(recorder, 700))
+    assert 0 < done < 700 and trainer.nonfinite
+    first = recorder.first_nonfinite
+    assert first is not None and first.step == done - 1 == recorder.stop - 1
+
+
+def test_that_nothing_of_clipping_stays_in_what_is_recorded_where_it_lies() -> None:
+    trainer = Trainer(experiment(optimizer=optimizers.SGD(0.01, clipvalue=1e-3)))
+    recorder = trainer.recorder()
+    trainer.record(recorder, 5)
+    trainer.apply_live(optimizers.SGD(0.01))
+    trainer.record(recorder, 5)
+    cosine = recorder.recording()["clip_cosine"][:, 0]
+    assert np.isfinite(cosine[:5]).all() and np.isnan(cosine[5:]).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("inputs", [1, 7, 16, 17, 33])
+def test_that_a_batch_holds_the_rows_it_says(dtype: str, inputs: int) -> None:
+    rng = np.random.default_rng(inputs)
+    x, y = rng.standard_normal((50, inputs)), rng.integers(0, 3, 50)
+    trainer = Trainer(Experiment([layers.Dense(3, "softmax")], (x, y), batch_size=8, dtype=dtype))
+    for _ in range(9):
+        trainer.advance(1)
+        rows = trainer.batch_rows()
+        given, targets = trainer.plan.arena.array(trainer.plan.x), trainer.plan.arena.array(trainer.plan.target)
+        np.testing.assert_array_equal(given[: len(rows)], x[rows].astype(dtype))
+        np.testing.assert_array_equal(targets[: len(rows)], np.eye(3, dtype=dtype)[y[rows]])
+
+
 def test_that_no_steps_are_an_empty_record() -> None:
     trainer = Trainer(experiment())
     assert len(trainer.advance(0)) == 0 and trainer.step == 0

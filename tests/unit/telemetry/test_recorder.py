@@ -633,3 +633,77 @@ def test_that_a_recorder_of_less_memory_takes_up_what_it_can_hold() -> None:
     assert (found.start, found.stop) == (0, 9_000)
     assert found.maximum("gradient_norm").max() == 9_000
     assert again.nbytes < recorder.nbytes
+
+
+# Rows that are put where they stay
+
+
+def put(recorder: Recorder, rows: tuple[Floats, Floats], cuts: list[int]) -> None:
+    """As the trainer does it: into the recorder's room, to be published at the end of each cut."""
+    layers, steps = rows
+    done = 0
+    for size in cuts:
+        stop = done + size
+        while done < stop:
+            room = recorder.room(stop - done)
+            assert 1 <= room.rows <= stop - done
+            part = slice(done, done + room.rows)
+            counted = recorder._intake.take(layers[part], room.ring, room.places)
+            recorder.written(steps[part], counted)
+            done = part.stop
+        recorder.publish()
+
+
+@pytest.mark.parametrize("odd", [0.0, 0.02])
+@pytest.mark.parametrize("cuts", [[1, 39, 700, 3, 257], [1000], [5000, 1, 31]])
+def test_that_rows_put_into_its_room_are_kept_as_appended_ones_are(cuts: list[int], odd: float) -> None:
+    rows = rows_of(sum(cuts), seed=3, odd=odd)
+    one, other = (Recorder(LAYERS, CAPACITY) for _ in range(2))
+    fill(one, rows, cuts)
+    put(other, rows, cuts)
+    a, b = one.recording(), other.recording()
+    assert one.stop == other.stop == sum(cuts)
+    assert a.coarse_rows == b.coarse_rows and a.first_nonfinite == b.first_nonfinite
+    assert (a.first_nonfinite is None) == (odd == 0.0)
+    for key in (*LAYER_COLUMNS, *STEP_COLUMNS):
+        np.testing.assert_array_equal(a[key], b[key])
+        np.testing.assert_array_equal(a.maximum(key), b.maximum(key))
+
+
+def test_that_nobody_sees_rows_before_they_are_published() -> None:
+    recorder = Recorder(LAYERS, 2**24)
+    layers, steps = rows_of(12, seed=1)
+    recorder.append(layers[:4], steps[:4])
+    before = recorder.since().position
+    room = recorder.room(5)
+    recorder.written(steps[4:9], recorder._intake.take(layers[4:9], room.ring, room.places))
+    assert recorder.stop == 4 and len(recorder.recording()) == 4
+    assert recorder.since(before)[:2] == (4, 4)
+    # Appending and going back both come after what has been written.
+    recorder.append(layers[9:], steps[9:])
+    assert recorder.since(before)[:2] == (4, 12)
+    np.testing.assert_array_equal(recorder.recording()["loss"], steps[:, 0])
+    room = recorder.room(2)
+    recorder.written(steps[:2], recorder._intake.take(layers[:2], room.ring, room.places))
+    recorder.rewind(13)
+    np.testing.assert_array_equal(recorder.recording()["loss"], [*steps[:, 0], steps[0, 0]])
+
+
+def test_that_a_room_of_which_not_all_is_written_counts_for_what_is() -> None:
+    recorder = Recorder(LAYERS, CAPACITY)
+    layers, steps = rows_of(3, seed=1)
+    room = recorder.room(100)
+    recorder._intake.take(layers, room.ring[:, :3], room.places)
+    recorder.written(steps, False)
+    recorder.written(steps[:0], False)
+    recorder.publish()
+    assert recorder.stop == 3
+    np.testing.assert_array_equal(recorder.recording()["delta_norm"], layers[..., DELTA])
+
+
+def test_that_the_first_nan_is_found_wherever_a_chunk_was_cut() -> None:
+    layers, steps = rows_of(900, seed=2)
+    layers[611, 1, LAYER_COLUMNS.index("delta_nan")] = 2.0
+    recorder = Recorder(LAYERS, CAPACITY)
+    put(recorder, (layers, steps), [600, 300])
+    assert recorder.first_nonfinite == FirstNonfinite(611, 1, "delta", "nan")
