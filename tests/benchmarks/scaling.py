@@ -58,7 +58,7 @@ WARM_UP = """
 import sys, time
 started = time.perf_counter()
 sys.path[:0] = {paths!r}
-from gradsim.engine import kernels, store
+from gradsim.engine import kernels, operations
 kernels.warm_up()
 print(time.perf_counter() - started, len(operations.compiled))
 """
