@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -238,6 +239,15 @@ def test_that_a_recording_knows_its_experiment(tmp_path: Path) -> None:
     assert again.final_weights is not None
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C as in a terminal: whoever starts the tests in the background has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_that_ctrl_c_keeps_what_was_recorded() -> None:
     def press(progress: Progress) -> None:
         os.kill(os.getpid(), signal.SIGINT)
@@ -248,6 +258,7 @@ def test_that_ctrl_c_keeps_what_was_recorded() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_that_a_second_ctrl_c_interrupts_as_usual() -> None:
     def press_twice(progress: Progress) -> None:
         os.kill(os.getpid(), signal.SIGINT)

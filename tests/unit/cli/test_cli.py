@@ -362,7 +362,10 @@ def test_that_ctrl_c_ends_the_run_and_keeps_what_was_recorded(small: Path, tmp_p
         while "running" not in (line := running.stderr.readline()):
             assert line, "it ended before it ran"
         running.send_signal(signal.SIGINT)
-        out, err = running.communicate(timeout=60)
+        try:
+            out, err = running.communicate(timeout=60)
+        finally:
+            running.kill()
     assert running.returncode == 130, err
     assert "update/weight" in out
     assert "interrupted after" in err
@@ -374,7 +377,10 @@ def test_that_ctrl_c_ends_the_run_and_keeps_what_was_recorded(small: Path, tmp_p
 
 # Says on stderr when the first steps are done, so that the test knows when to press.
 _SLOW = """
+import signal
 import sys
+# Whoever starts the tests in the background has it ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from gradsim import cli
 from gradsim.telemetry import Recorder
 publish = Recorder.publish
