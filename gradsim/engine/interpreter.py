@@ -12,7 +12,7 @@ from gradsim.engine.operations import function, operation
 
 Program = np.ndarray[Any, np.dtype[np.int64]]
 Sink = np.ndarray[Any, np.dtype[np.int64]]
-"""Arguments of \"intake.take\"; :func:`gradsim.engine.intake.sink` makes them."""
+"""Arguments of "intake.take"; :func:`gradsim.engine.intake.sink` makes them."""
 
 
 @functools.cache

@@ -234,23 +234,6 @@ def two_to(typingctx: Any, n: Any) -> Any:
 
 
 @intrinsic
-def magnitude_bits(typingctx: Any, x: Any) -> Any:
-    """The bits of ``|x|`` as an integer.
-
-    Their order is that of the values, with Inf and NaN on top, and unlike a maximum of floats the maximum of
-    integers vectorises without a promise that no NaN occurs.
-    """
-    result = types.int32 if x == types.float32 else types.int64
-
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        integer, _, _, _ = _layout(arguments[0].type)
-        mask = (1 << (integer.width - 1)) - 1
-        return builder.and_(builder.bitcast(arguments[0], integer), ir.Constant(integer, mask))
-
-    return result(x), codegen
-
-
-@intrinsic
 def from_bits(typingctx: Any, bits: Any) -> Any:
     """The float whose bits an int32 or int64 holds."""
     result = types.float32 if bits == types.int32 else types.float64

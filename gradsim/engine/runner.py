@@ -523,7 +523,9 @@ class Runner:
                 command = self._commands.popleft() if self._commands else None
             try:
                 if command is not None:
-                    self._flush()
+                    # What could not be published when it failed can't be now either, and nothing may depend on it.
+                    if self._state != "failed":
+                        self._flush()
                     command()
                 else:
                     if self._questions:

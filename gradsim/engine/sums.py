@@ -88,9 +88,7 @@ def _folded(builder: Any, vector: Any, join: Callable[[Any, Any, Any], Any]) -> 
         for first in (0, count):
             order = [ir.Constant(_INDEX, first + k) for k in range(count)]
             none = ir.Constant(vector.type, ir.Undefined)
-            halves.append(
-                builder.shuffle_vector(vector, none, ir.Constant(ir.VectorType(_INDEX, count), order))
-            )  # fmt: skip
+            halves.append(builder.shuffle_vector(vector, none, ir.Constant(ir.VectorType(_INDEX, count), order)))
         vector = join(builder, *halves)
     return builder.extract_element(vector, ir.Constant(_INDEX, 0))
 
@@ -98,7 +96,9 @@ def _folded(builder: Any, vector: Any, join: Callable[[Any, Any, Any], Any]) -> 
 @once
 def measure(dtype: str) -> Any:
     """The intrinsic ``(address, n)``: sum of the squares of ``n`` values, in float64, and the largest of their
-    magnitudes, as bits (:func:`gradsim.engine.jit.magnitude_bits`).
+    magnitudes, as bits.
+
+    The order of the bits is that of the values, with Inf and NaN on top, so that no NaN is overlooked.
 
     A float32 is widened on its way from memory, which costs half of widening it in a register: there the upper half of
     a vector has to be brought down first.

@@ -255,6 +255,8 @@ class Trainer:
         of_layers = np.empty((steps, *self._blank.shape[1:]))
         of_layers[...] = self._blank
         of_steps = np.empty((steps, len(STEP_COLUMNS)))
+        # Asked once: the first NaN may come with the last step of a piece.
+        watched = self.stop_on_nonfinite and not self.nonfinite
         done = 0
         while done < steps:
             count = min(CHUNK, steps - done)
@@ -266,11 +268,11 @@ class Trainer:
                     figures,
                     of_layers[done : done + count],
                     steps=count,
-                    stop_on_nonfinite=self.stop_on_nonfinite and not self.nonfinite,
+                    stop_on_nonfinite=watched,
                 )
             of_steps[done : done + ran] = figures[:ran, : len(STEP_COLUMNS)]
             done += ran
-            if ran < count:
+            if watched and self.nonfinite:
                 break
         return Chunk(first, of_layers[:done], of_steps[:done])
 
@@ -283,12 +285,22 @@ class Trainer:
         Args:
             recorder: Made by :meth:`recorder`; told by the caller where a run is taken up.
             steps: How many.
-            publish: Let readers see them at once; otherwise ``recorder.publish()`` does.
+            publish: Let readers see them at once; otherwise ``recorder.publish()`` does, or the recorder itself when
+                much has come together.
 
         Returns:
             What is recorded of steps, shape ``(steps done, len(STEP_COLUMNS))``.
+
+        Raises:
+            ValueError: if the recorder is one of another number of layers.
         """
+        if len(recorder.layers) != self._kept.shape[1]:
+            raise ValueError(
+                f"recorder: must be one of {self._kept.shape[1]} layers (received one of {len(recorder.layers)})"
+            )
         of_steps = np.empty((steps, len(STEP_COLUMNS)))
+        # Asked once: the first NaN may come with the last step of a piece.
+        watched = self.stop_on_nonfinite and not self.nonfinite
         done = 0
         while done < steps:
             room = recorder.room(min(CHUNK, steps - done))
@@ -300,7 +312,7 @@ class Trainer:
                     figures,
                     self._kept,
                     steps=room.rows,
-                    stop_on_nonfinite=self.stop_on_nonfinite and not self.nonfinite,
+                    stop_on_nonfinite=watched,
                     sink=sink(self._kept, room.ring, room.places),
                 )
             of_steps[done : done + ran] = figures[:ran, : len(STEP_COLUMNS)]
@@ -309,23 +321,23 @@ class Trainer:
                 # Each time: what is summed up for readers is still in the cache then.
                 recorder.publish()
             done += ran
-            if ran < room.rows:
+            if watched and self.nonfinite:
                 break
         return of_steps[:done]
 
     def advance_for(self, seconds: float, at_most: int = CHUNK) -> Chunk:
         """Does about as many steps as take ``seconds``: at least one, at most ``at_most``."""
-        return self._timed(self.advance, self.steps_in(seconds, at_most))
+        return self._timed(self.advance, self._steps_in(seconds, at_most))
 
     def record_for(self, recorder: Recorder, seconds: float, at_most: int = CHUNK, *, publish: bool = True) -> Floats:
         """As :meth:`record`, for about as many steps as take ``seconds``: at least one, at most ``at_most``."""
-        return self.record_timed(recorder, self.steps_in(seconds, at_most), publish=publish)
+        return self.record_timed(recorder, self._steps_in(seconds, at_most), publish=publish)
 
     def record_timed(self, recorder: Recorder, steps: int, *, publish: bool = True) -> Floats:
         """As :meth:`record`; :attr:`seconds_per_step` takes in how long it took."""
         return self._timed(lambda count: self.record(recorder, count, publish=publish), steps)
 
-    def steps_in(self, seconds: float, at_most: int = CHUNK) -> int:
+    def _steps_in(self, seconds: float, at_most: int = CHUNK) -> int:
         """About as many steps as take ``seconds``."""
         return max(1, min(at_most, CHUNK, int(seconds / self.seconds_per_step)))
 

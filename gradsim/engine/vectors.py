@@ -11,7 +11,7 @@ from typing import Any
 import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
@@ -30,7 +30,8 @@ def wide() -> bool:
     """Whether the processor that is compiled for has AVX-512."""
     name = processor()
     if name == llvm.get_host_cpu_name():
-        return bool(llvm.get_host_cpu_features().get("avx512f", False))
+        left_out = "-avx512f" in (config.CPU_FEATURES or "").split(",")
+        return bool(llvm.get_host_cpu_features().get("avx512f", False)) and not left_out
     return "v4" in name
 
 

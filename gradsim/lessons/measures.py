@@ -311,10 +311,7 @@ class Growth(Measure):
 
 @frozen
 class Travel(Measure):
-    """How far a layer's weights went in a run: the length of all updates together, as a share of the weights' own.
-
-    Exactly 0 where no step changed a weight.
-    """
+    """How far a layer's weights went in a run: the length of all updates together, as a share of the weights' own."""
 
     layer: str = option("Layer", "Name of the layer.")
     run: int = option("Run", "Which run of the step, from 0.", default=0, ge=0)

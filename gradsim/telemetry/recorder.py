@@ -331,7 +331,8 @@ class Recorder:
 
     def room(self, n: int) -> Room:
         """Where the next rows go, for whoever puts them there with :meth:`Intake.take` or as that does: at least one,
-        at most ``n``. They count once :meth:`written` is called, and are seen once :meth:`publish` is."""
+        at most ``n``. They count once :meth:`written` is called, and are seen once :meth:`publish` is, which happens
+        here where much has come together."""
         if self._unpublished >= self._slack:
             self.publish()
         head = self._state.head + self._unpublished

@@ -160,8 +160,8 @@ def measure(
 def touch_memory(most: int = 4 * 2**30) -> None:
     """Writes to memory once and gives it back.
 
-    A virtual machine gets a page from its host when it first writes to it, which took 10 us each where this was
-    measured, and 0.5 to 2 us from then on: a cost of the machine's, not of a step.
+    A virtual machine gets a page from its host when it first writes to it, which may take as long as a step: a cost of
+    the machine's, and not the same for all that take turns.
     """
     try:
         free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

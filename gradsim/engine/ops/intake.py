@@ -12,7 +12,7 @@ from gradsim.engine.layout import NEAR, WORD, Summarise, Take
 
 
 def take() -> Source:
-    """Transposes rows into columns; counts the rows in which something was counted."""
+    """Transposes rows into columns; counts the values that count something."""
     ROWS, N, LAYERS, COLUMNS, MEASURED = map(int, (Take.ROWS, Take.N, Take.LAYERS, Take.COLUMNS, Take.MEASURED))
     RING, STRIDE, COUNTS, CLIPPED, UNCLIPPED = map(
         int, (Take.RING, Take.STRIDE, Take.COUNTS, Take.CLIPPED, Take.UNCLIPPED)

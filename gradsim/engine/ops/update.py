@@ -155,7 +155,7 @@ def _higher(a: Any, b: Any) -> Any:
 def apply(
     update: Callable[..., Any], slots: int, coefficients: int, decay: bool, dtype: str, record: bool = True
 ) -> Source:
-    """Applies a rule to an array and takes the sums that :func:`record_update` needs, in one pass.
+    """Applies a rule to an array and takes the sums that :func:`record_update` needs, stretch by stretch.
 
     Args:
         update: The rule's formula.
@@ -169,8 +169,9 @@ def apply(
     numbers = _numbers(coefficients, scalar)
     one = scalar(1)
     itemsize = np.dtype(dtype).itemsize
-    # What such a rule changes is known from the gradient.
-    proportional = update is gradient_step and not decay
+    # What such a rule changes is known from the gradient; the squares of large float64 would leave the range before the
+    # rate brings them back.
+    proportional = update is gradient_step and not decay and dtype == "float32"
 
     @inline
     def stretch(a: Any, cf: Any, first: Any, n: Any) -> Any:

@@ -17,6 +17,7 @@ from gradsim.engine.trainer import Snapshot, Trainer
 from gradsim.model.experiment import Experiment
 from gradsim.nn import layers, optimizers
 from gradsim.telemetry.quantities import LAYER_COLUMNS, STEP_COLUMNS
+from gradsim.telemetry.recorder import Recorder
 
 SECONDS = 30.0
 
@@ -215,6 +216,20 @@ def test_that_a_pause_keeps_the_step(watched: Watched) -> None:
     step = watched.runner.status.step
     watched.weights()
     assert watched.runner.status.step == step
+
+
+def test_that_another_run_can_be_prepared_after_the_record_did_not_find_room(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(recorder: Recorder) -> None:
+        raise MemoryError
+
+    first = watched.prepare(small())
+    monkeypatch.setattr(Recorder, "publish", full)
+    watched.runner.play()
+    watched.next(Failure)
+    assert watched.runner.status.state == "failed"
+    assert watched.prepare(small(seed=4)).run > first.run
 
 
 def test_that_the_first_nonfinite_value_pauses_the_run_and_play_goes_on(watched: Watched) -> None:

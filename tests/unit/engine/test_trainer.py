@@ -140,6 +140,39 @@ def test_that_recording_stops_with_the_step_of_the_first_nan() -> None:
     assert first is not None and first.step == done - 1 == recorder.stop - 1
 
 
+@pytest.mark.parametrize("recording", [False, True])
+def test_that_a_nan_in_the_last_step_of_a_piece_ends_the_run_too(
+    recording: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack, optimizer = RECORDED["breaking"]
+    first, trainer = (Trainer(experiment(stack, optimizer, loss="mse"), stop_on_nonfinite=True) for _ in range(2))
+    steps = len(first.advance(700))
+    monkeypatch.setattr("gradsim.engine.trainer.CHUNK", steps)
+    done = trainer.record(trainer.recorder(), 700) if recording else trainer.advance(700)
+    assert len(done) == trainer.step == steps
+    # Told to go on, it goes on.
+    assert len(trainer.advance(3)) == 3
+
+
+def test_that_a_recorder_of_other_layers_is_refused() -> None:
+    trainer, other = Trainer(experiment()), Trainer(experiment([layers.Dense(2, "softmax")], "SGD"))
+    with pytest.raises(ValueError, match=r"recorder: must be one of 4 layers \(received one of 1\)"):
+        trainer.record(other.recorder(), 3)
+    assert trainer.step == 0
+
+
+@pytest.mark.parametrize("rate", [0.0, 1e-10])
+def test_that_the_update_of_an_enormous_gradient_is_finite_in_float64(rate: float) -> None:
+    x = np.full((32, 1), 1e160)
+    made = Experiment(
+        [layers.Dense(1, kernel_initializer="zeros", use_bias=False)], (x, np.ones((32, 1))), loss="mae",
+        optimizer=optimizers.SGD(rate), dtype="float64",
+    )  # fmt: skip
+    record = Trainer(made).advance(1).layers[0, 0]
+    assert record[column("gradient_norm")] == pytest.approx(1e160)
+    assert record[column("update_norm")] == pytest.approx(1e160 * rate)
+
+
 def test_that_nothing_of_clipping_stays_in_what_is_recorded_where_it_lies() -> None:
     trainer = Trainer(experiment(optimizer=optimizers.SGD(0.01, clipvalue=1e-3)))
     recorder = trainer.recorder()
