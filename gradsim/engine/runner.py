@@ -852,10 +852,6 @@ class Runner:
 
     def _advance(self, at_most: int) -> None:
         """About as many steps of each training as take one piece's time for all together."""
-        if len(self._lanes) == 1:
-            lane = self._lanes[0]
-            lane.trainer.record_for(lane.recorder, CHUNK_SECONDS, at_most, publish=False)
-            return
         count = min(at_most, _steps_in(CHUNK_SECONDS, [lane.trainer for lane in self._lanes]))
         for lane in self._lanes:
             lane.trainer.record_timed(lane.recorder, count, publish=False)

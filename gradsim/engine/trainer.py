@@ -260,18 +260,9 @@ class Trainer:
         done = 0
         while done < steps:
             count = min(CHUNK, steps - done)
-            figures = self.plan.figures(np.arange(self.step, self.step + count, dtype=np.float64))
-            with self._team.gathered(self._context) if self._team is not None else contextlib.nullcontext():
-                ran, _ = interpreter.run(
-                    self._training,
-                    self._context,
-                    figures,
-                    of_layers[done : done + count],
-                    steps=count,
-                    stop_on_nonfinite=watched,
-                )
-            of_steps[done : done + ran] = figures[:ran, : len(STEP_COLUMNS)]
-            done += ran
+            figures, _ = self._run(count, of_layers[done : done + count], watched)
+            of_steps[done : done + len(figures)] = figures
+            done += len(figures)
             if watched and self.nonfinite:
                 break
         return Chunk(first, of_layers[:done], of_steps[:done])
@@ -304,34 +295,38 @@ class Trainer:
         done = 0
         while done < steps:
             room = recorder.room(min(CHUNK, steps - done))
-            figures = self.plan.figures(np.arange(self.step, self.step + room.rows, dtype=np.float64))
-            with self._team.gathered(self._context) if self._team is not None else contextlib.nullcontext():
-                ran, counted = interpreter.run(
-                    self._training,
-                    self._context,
-                    figures,
-                    self._kept,
-                    steps=room.rows,
-                    stop_on_nonfinite=watched,
-                    sink=sink(self._kept, room.ring, room.places),
-                )
-            of_steps[done : done + ran] = figures[:ran, : len(STEP_COLUMNS)]
-            recorder.written(of_steps[done : done + ran], counted)
+            figures, counted = self._run(
+                room.rows, self._kept, watched, sink(self._kept, room.ring, room.places)
+            )  # fmt: skip
+            of_steps[done : done + len(figures)] = figures
+            recorder.written(figures, counted)
             if publish:
                 # Each time: what is summed up for readers is still in the cache then.
                 recorder.publish()
-            done += ran
+            done += len(figures)
             if watched and self.nonfinite:
                 break
         return of_steps[:done]
+
+    def _run(
+        self, steps: int, record: Floats, watched: bool, into: interpreter.Sink | None = None
+    ) -> tuple[Floats, bool]:
+        """Calls the compiled loop: what is recorded of the steps done, and whether the sink counted something."""
+        figures = self.plan.figures(np.arange(self.step, self.step + steps, dtype=np.float64))
+        with self._team.gathered(self._context) if self._team is not None else contextlib.nullcontext():
+            ran, counted = interpreter.run(
+                self._training, self._context, figures, record,
+                steps=steps, stop_on_nonfinite=watched, sink=into,
+            )  # fmt: skip
+        return figures[:ran, : len(STEP_COLUMNS)], counted
 
     def advance_for(self, seconds: float, at_most: int = CHUNK) -> Chunk:
         """Does about as many steps as take ``seconds``: at least one, at most ``at_most``."""
         return self._timed(self.advance, self._steps_in(seconds, at_most))
 
-    def record_for(self, recorder: Recorder, seconds: float, at_most: int = CHUNK, *, publish: bool = True) -> Floats:
+    def record_for(self, recorder: Recorder, seconds: float, at_most: int = CHUNK) -> Floats:
         """As :meth:`record`, for about as many steps as take ``seconds``: at least one, at most ``at_most``."""
-        return self.record_timed(recorder, self._steps_in(seconds, at_most), publish=publish)
+        return self.record_timed(recorder, self._steps_in(seconds, at_most))
 
     def record_timed(self, recorder: Recorder, steps: int, *, publish: bool = True) -> Floats:
         """As :meth:`record`; :attr:`seconds_per_step` takes in how long it took."""

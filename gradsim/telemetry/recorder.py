@@ -352,7 +352,9 @@ class Recorder:
             counted: Whether one of them has a NaN or Inf among what is recorded of layers.
         """
         head, k = self._state.head + self._unpublished, len(steps)
-        (segment, where), *_ = self._steps.parts(head, head + k) if k else ((0, slice(0, 0)),)
+        if not k:
+            return
+        (segment, where), *_ = self._steps.parts(head, head + k)
         figures = self._steps.values[segment][:, where, 0]
         width = len(q.STEP_COLUMNS)
         figures[:width] = steps.T
